@@ -1,0 +1,111 @@
+"""The document for people at a terminal, 80 columns and up; also readable without colour.
+
+Everything from outside is shown as plain text, never as markup. Lines and colour are the
+console's business: one that is no terminal gets the same words without them.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, Group, RenderResult
+from rich.panel import Panel
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from slokit.report import cells
+from slokit.report.format import clean, verdict_word
+
+_STYLES: Final = {
+    "PASS": "bold green",
+    "IMPROVED": "bold green",
+    "FAIL": "bold red",
+    "REGRESSED": "bold red",
+    "INVALID": "bold magenta",
+    "INCONCLUSIVE": "bold yellow",
+    "EQUIVALENT": "bold",
+    "NO": "bold red",
+}
+
+
+def render_run(document: Mapping[str, Any]) -> ConsoleRenderable:
+    """Verdict and reasons first, then objectives, classes, tail and generator."""
+    parts: list[ConsoleRenderable] = [_verdict(document)]
+    if subject := cells.subject_line(document):
+        parts += [Text(), Text(subject, overflow="fold")]
+    if document["objectives"]:
+        parts += [Text(), table(cells.objectives(document, wide=False))]
+    if document["summary"]:
+        parts += [Text(), table(cells.latencies(document))]
+        parts += [Text(), table(cells.tails(document))]
+    lines = [*cells.cut_lines(document), cells.generator_line(document)]
+    lines += [f"{name}: {clean(path, 400)}" for name, path in document["paths"].items()]
+    return Group(*parts, Text(), *(Text(line, overflow="fold") for line in lines))
+
+
+def render_comparison(document: Mapping[str, Any]) -> ConsoleRenderable:
+    """Before and after, a row a class and quantile."""
+    base, candidate = (clean(document[side], 200) for side in ("base", "candidate"))
+    names = Text(f"base       {base}\ncandidate  {candidate}", overflow="fold")
+    if not document["classes"]:
+        return Group(names, Text(), Text("The two runs have no text class in common."))
+    return Group(names, Text(), table(cells.comparison(document, wide=False)))
+
+
+def render_list(
+    title: str, head: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str
+) -> ConsoleRenderable:
+    """A plain list, of runs or scenarios; `empty` is said when there is nothing to list.
+
+    Verdict words (`PASS ✓`) in a cell take their colour.
+    """
+    if not rows:
+        return Text(empty)
+    texts = tuple(tuple(clean(cell, 200) for cell in row) for row in rows)
+    return table(cells.Table(title, tuple(head), texts, names=len(head)))
+
+
+def table(content: cells.Table) -> ConsoleRenderable:
+    """Lay out one table: words to the left, numbers to the right, no rules to draw."""
+    lines = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold underline")
+    for index, name in enumerate(content.head):
+        words = index < content.names
+        lines.add_column(
+            Text(name), justify="left" if words else "right", overflow="fold", no_wrap=not words
+        )
+    for row in content.rows:
+        lines.add_row(*(_cell(text) for text in row))
+    note = [Text(content.note, style="dim")] if content.note else []
+    return Group(Text(content.title, style="bold"), lines, *note)
+
+
+def _verdict(document: Mapping[str, Any]) -> ConsoleRenderable:
+    word = verdict_word(document["verdict"])
+    head = Text.assemble((word, _STYLES[word.split()[0]]), f"   exit code {document['exit_code']}")
+    lines = [Text(f"· {line}", overflow="fold") for line in cells.reason_lines(document)]
+    lines += [
+        Text(f"! {line}", style="yellow", overflow="fold") for line in cells.warning_lines(document)
+    ]
+    title = " · ".join(
+        clean(document[key], 60) for key in ("scenario", "run_id") if document[key] is not None
+    )
+    if document["loop"] is not None:
+        title = f"{title} · {document['loop']} loop"
+    return _Framed(title, Group(head, *lines))
+
+
+class _Framed:
+    """A panel on a terminal, the same lines without a frame elsewhere."""
+
+    def __init__(self, title: str, content: Group) -> None:
+        self._title, self._content = title, content
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if console.is_terminal:
+            yield Panel(self._content, title=Text(self._title), title_align="left", expand=True)
+        else:
+            yield Text(self._title, style="bold")
+            yield self._content
+
+
+def _cell(text: str) -> Text:
+    return Text(text, style=_STYLES.get(text.partition(" ")[0], ""))
