@@ -96,11 +96,11 @@ def objectives(document: Mapping[str, Any], *, wide: bool) -> Table:
     confidence = share(results[0]["confidence"]) if results else ""
     return Table(
         "Objectives",
-        ("Verdict", "Objective", f"Measured\n{confidence} interval", "Bad/total", "n_eff", "More"),
+        ("Verdict", "Objective", f"Measured\n{confidence} bounds", "Bad/total", "n_eff", "More"),
         rows,
         names=2,
-        note="n_eff: how many independent requests the evidence is worth. "
-        "More: further requests needed to decide.",
+        note="Bounds: each end one-sided. n_eff: how many independent requests the evidence is "
+        "worth. More: further requests that would probably decide.",
     )
 
 
@@ -204,14 +204,7 @@ def generator_line(document: Mapping[str, Any]) -> str:
 
 def cut_lines(document: Mapping[str, Any]) -> list[str]:
     """What was left out as warm-up and whether the rest was steady, a line a stage."""
-    lines = []
-    for cut in document["cuts"]:
-        where = "Warm-up" if cut["stage"] is None else f"Stage {cut['stage'] + 1}: warm-up"
-        lines.append(
-            f"{where}: the first {duration(cut['warmup_s'])} ({count(cut['requests'])} requests) "
-            f"not judged · in-flight requests {cut['trend']}"
-        )
-    return lines
+    return [_cut_line(cut) for cut in document["cuts"]]
 
 
 def reason_lines(document: Mapping[str, Any]) -> list[str]:
@@ -246,6 +239,17 @@ def environment_rows(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
     labels = known.get("labels", {})
     return rows + [(f"label {clean(k, 30)}", clean(v, NAME_LIMIT)) for k, v in labels.items()]
+
+
+def _cut_line(cut: Mapping[str, Any]) -> str:
+    place = f"stage {cut['stage'] + 1}, " if cut["stage"] is not None else ""
+    label = f"{clean(cut['label'], NAME_LIMIT)}, " if cut["label"] else ""
+    before, after = number(cut["in_flight_before"]), number(cut["in_flight_after"])
+    return (
+        f"Warm-up ({place}{label}not judged): {duration(cut['warmup_s'])}, "
+        f"{count(cut['warmup_requests'])} requests · then {cut['state']}, "
+        f"in flight {before} to {after}"
+    )
 
 
 def _beside(value: str, ends: str, *, wide: bool) -> str:

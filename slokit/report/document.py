@@ -19,8 +19,8 @@ from slokit.report.format import clean
 
 if TYPE_CHECKING:
     from slokit.core.comparison import Change, Comparison
+    from slokit.core.judgement import Judgement, ObjectiveResult, StageCut
     from slokit.core.summary import ClassSummary
-    from slokit.core.verdict import Judgement, ObjectiveResult
 
 Document = dict[str, Any]
 
@@ -184,8 +184,10 @@ def _cut(cut: "StageCut") -> Document:
         "stage": cut.stage,
         "label": cut.label,
         "warmup_s": cut.warmup_s,
-        "requests": cut.requests,
-        "trend": cut.trend,
+        "warmup_requests": cut.warmup_requests,
+        "state": cut.state,
+        "in_flight_before": cut.in_flight_before,
+        "in_flight_after": cut.in_flight_after,
     }
 
 
