@@ -1,0 +1,135 @@
+"""The command line: `python -m reference_server`. Libraries load only once a server starts."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import NoReturn
+
+from reference_server import __version__
+from reference_server.errors import SetupError
+from reference_server.settings import PROFILES, Settings, describe_settings, settings_for
+
+_USAGE_ERROR = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """A validated command line."""
+
+    profile: str
+    settings: Settings
+    host: str
+    port: int
+    model: Path | None
+    model_name: str
+    device: str
+    threads: int
+    seeded_shape: str
+    seed: int
+    stop_on_stdin_close: bool
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Say it in one line, without the usage."""
+        raise SetupError(f"{message} (see --help)")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the server until it is told to stop; returns the exit code."""
+    try:
+        parsed = _parser().parse_args(arguments)
+        if parsed.list_settings:
+            print(describe_settings())  # noqa: T201  # this is the command's output
+            return 0
+        options = _validate(parsed)
+        os.environ["TOKENIZERS_PARALLELISM"] = "false"  # read when the library first encodes
+        from reference_server.server import serve  # noqa: PLC0415  # keeps --help fast
+
+        return serve(options)
+    except SetupError as error:
+        print(f"reference_server: {error}", file=sys.stderr)  # noqa: T201
+        return _USAGE_ERROR
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m reference_server",
+        description="Serve text embeddings over the OpenAI API, as a service to be measured.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--profile", choices=PROFILES, default="optimized", help="default: %(default)s")
+    add("--host", default="127.0.0.1", help="default: %(default)s")
+    add("--port", type=_integer(0, 65535), default=8000, help="0 takes a free one")
+    add("--allow-public", action="store_true", help="bind a host that is not loopback")
+    add("--model", type=Path, metavar="DIR", help="Hugging Face directory; default: seeded")
+    add("--model-name", metavar="NAME", help="name in the API; default: the directory's")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add("--threads", type=_integer(1, 1024), metavar="N", help="default: the usable cores")
+    add("--seeded-shape", choices=("base", "tiny"), default="base", help="without --model")
+    add("--seed", type=_integer(0, 2**63 - 1), default=0, metavar="N", help="without --model")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="override one setting")
+    add("--list-settings", action="store_true", help="print every setting and exit")
+    add("--stop-on-stdin-close", action="store_true", help="stop when stdin reaches its end")
+    add("--version", action="version", version=__version__)
+    return parser
+
+
+def _integer(low: int, high: int) -> "type[int]":
+    def read(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = low - 1
+        if not low <= number <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number {low}..{high}")
+        return number
+
+    return read  # type: ignore[return-value]  # argparse takes any callable
+
+
+def _validate(parsed: argparse.Namespace) -> Options:
+    if not parsed.allow_public and not _is_loopback(parsed.host):
+        raise SetupError(
+            f"--host {parsed.host} is not a loopback address and there is no authentication; "
+            "--allow-public binds it nevertheless"
+        )
+    settings = settings_for(parsed.profile, parsed.set)
+    if parsed.model is not None:
+        from reference_server.directory import check_directory  # noqa: PLC0415
+
+        check_directory(parsed.model)
+    default_name = parsed.model.resolve().name if parsed.model else f"seeded-{parsed.seeded_shape}"
+    return Options(
+        profile=parsed.profile,
+        settings=settings,
+        host=parsed.host,
+        port=parsed.port,
+        model=parsed.model,
+        model_name=parsed.model_name or default_name,
+        device=parsed.device,
+        threads=parsed.threads or _usable_cores(),
+        seeded_shape=parsed.seeded_shape,
+        seed=parsed.seed,
+        stop_on_stdin_close=parsed.stop_on_stdin_close,
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

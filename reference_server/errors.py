@@ -1,0 +1,41 @@
+"""What can go wrong.
+
+ReferenceServerError
+├── SetupError     the server cannot start as asked: one line on stderr, exit code 2
+└── RequestError   a request is refused: a status and an OpenAI error envelope
+"""
+
+
+class ReferenceServerError(Exception):
+    """Root of every error this package raises on purpose."""
+
+
+class SetupError(ReferenceServerError):
+    """The command line, a setting or the model directory cannot be used."""
+
+
+class RequestError(ReferenceServerError):
+    """A request is refused; `status` and the envelope's fields say how.
+
+    `retry_after_s` and `allow` become the headers Retry-After and Allow.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str,
+        param: str | None = None,
+        kind: str = "invalid_request_error",
+        retry_after_s: int | None = None,
+        allow: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code
+        self.param = param
+        self.kind = kind
+        self.retry_after_s = retry_after_s
+        self.allow = allow

@@ -1,0 +1,179 @@
+"""Every switch of the server, its value in both profiles, and what may be set."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import Field, asdict, dataclass, field, fields
+from types import MappingProxyType
+from typing import Any
+
+from reference_server.errors import SetupError
+
+Value = str | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What one setting accepts: a list of words, or a number within bounds."""
+
+    profiles: Mapping[str, Value]
+    help: str
+    unit: str = ""
+    choices: tuple[str, ...] = ()
+    bounds: tuple[float, float] = (0, 0)
+
+    @property
+    def allowed(self) -> str:
+        """The accepted values, for people."""
+        if self.choices:
+            return "|".join(self.choices)
+        return f"{self.bounds[0]:g}..{self.bounds[1]:g}"
+
+    def parse(self, key: str, text: str) -> Value:
+        """Read a value from the command line; SetupError if it is not allowed."""
+        if self.choices:
+            if text in self.choices:
+                return text
+        else:
+            number = _number(text, whole=isinstance(self.profiles["baseline"], int))
+            if number is not None and self.bounds[0] <= number <= self.bounds[1]:
+                return number
+        unit = f" {self.unit}" if self.unit else ""
+        raise SetupError(f"setting {key}={text!r} is not allowed; allowed: {self.allowed}{unit}")
+
+
+def _number(text: str, *, whole: bool) -> int | float | None:
+    try:
+        return int(text) if whole else float(text)
+    except ValueError:
+        return None
+
+
+def _setting(baseline: Value, optimized: Value, help_text: str, **limits: Any) -> Any:
+    profiles = MappingProxyType({"baseline": baseline, "optimized": optimized})
+    return field(metadata={"rule": Rule(profiles, help_text, **limits)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The switches in force; build them with `settings_for`."""
+
+    engine: str = _setting(
+        "auto",
+        "auto",
+        "what computes: torch on CUDA and ONNX Runtime on a CPU, unless named",
+        choices=("auto", "onnx", "torch"),
+    )
+    precision: str = _setting(
+        "fp32",
+        "auto",
+        "arithmetic of the matrices; auto is int8 on onnx, fp16 on CUDA, else fp32",
+        choices=("auto", "fp32", "fp16", "bf16", "int8"),
+    )
+    batching: str = _setting(
+        "off",
+        "dynamic",
+        "off: one text a pass in a thread a request; dynamic: what waits goes together",
+        choices=("off", "dynamic"),
+    )
+    max_batch_inputs: int = _setting(
+        8, 8, "texts in one pass at most", unit="inputs", bounds=(1, 4096)
+    )
+    max_batch_tokens: int = _setting(
+        256,
+        256,
+        "tokens in one pass at most; a longer text goes alone",
+        unit="tokens",
+        bounds=(1, 1_000_000),
+    )
+    max_wait_ms: float = _setting(
+        0.0, 0.0, "how long a batch that is not full waits for more", unit="ms", bounds=(0, 1000)
+    )
+    request_threads: int = _setting(
+        40, 40, "requests computed at once when batching is off", unit="threads", bounds=(1, 1024)
+    )
+    max_queue: int = _setting(
+        2048,
+        2048,
+        "inputs waiting before new requests get 429",
+        unit="inputs",
+        bounds=(1, 1_000_000),
+    )
+    cache_entries: int = _setting(
+        0, 1000, "vectors kept, least recently used out; 0 is off", unit="entries", bounds=(0, 1e7)
+    )
+    serializer: str = _setting(
+        "json",
+        "orjson",
+        "json: a list of Python floats; orjson: float32 arrays directly",
+        choices=("json", "orjson"),
+    )
+    event_loop: str = _setting(
+        "asyncio", "uvloop", "who drives the sockets", choices=("asyncio", "uvloop")
+    )
+    http_parser: str = _setting(
+        "h11", "httptools", "who reads HTTP: Python or C", choices=("h11", "httptools")
+    )
+    max_inputs: int = _setting(
+        2048, 2048, "inputs in one request at most", unit="inputs", bounds=(1, 2048)
+    )
+    max_body_bytes: int = _setting(
+        8_388_608, 8_388_608, "request body at most", unit="bytes", bounds=(1024, 1e9)
+    )
+
+    def as_dict(self) -> dict[str, Value]:
+        """Name -> value, in the order of the table."""
+        return asdict(self)
+
+
+PROFILES = ("baseline", "optimized")
+
+
+def rules() -> dict[str, Rule]:
+    """Name -> rule of every setting, in the order of the table."""
+    return {each.name: _rule(each) for each in fields(Settings)}
+
+
+def _rule(each: "Field[Any]") -> Rule:
+    rule: Rule = each.metadata["rule"]
+    return rule
+
+
+def settings_for(profile: str, overrides: Iterable[str] = ()) -> Settings:
+    """Take a profile's values and apply `KEY=VALUE` overrides, the last one wins.
+
+    Raises SetupError that names what is allowed.
+
+    >>> settings_for("optimized", ["cache_entries=0"]).cache_entries
+    0
+    >>> settings_for("optimized", ["cache=0"])  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    reference_server.errors.SetupError: unknown setting 'cache'; allowed: engine, precision, ...
+    """
+    if profile not in PROFILES:
+        raise SetupError(f"unknown profile {profile!r}; allowed: {', '.join(PROFILES)}")
+    table = rules()
+    values = {key: rule.profiles[profile] for key, rule in table.items()}
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals:
+            raise SetupError(f"--set takes KEY=VALUE, got {override!r}")
+        if key not in table:
+            raise SetupError(f"unknown setting {key!r}; allowed: {', '.join(table)}")
+        values[key] = table[key].parse(key, text)
+    return Settings(**values)  # type: ignore[arg-type]  # each value was read by its own rule
+
+
+def describe_settings() -> str:
+    """Render the table of `--list-settings`.
+
+    >>> print(describe_settings().splitlines()[0].split())
+    ['setting', 'baseline', 'optimized', 'allowed', 'help']
+    """
+    rows = [("setting", "baseline", "optimized", "allowed", "help")]
+    for key, rule in rules().items():
+        baseline, optimized = (f"{rule.profiles[profile]}" for profile in PROFILES)
+        rows.append((key, baseline, optimized, f"{rule.allowed} {rule.unit}".strip(), rule.help))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]])
+        for row in rows
+    )
