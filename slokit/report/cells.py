@@ -24,8 +24,8 @@ from slokit.report.format import (
 NAME_LIMIT: Final = 60  # a class or objective name in a table
 REASON_LIMIT: Final = 1000
 COMPARISON_NOTES: Final = {
-    "bootstrap": "weak: block bootstrap of two stored runs; what else changed between them "
-    "(machine, neighbours, time of day) is inside the intervals' blind spot",
+    "bootstrap": "weak: block bootstrap of two stored runs; the intervals cannot see what else "
+    "changed between them (machine, neighbours, time of day)",
     "paired": "paired: interleaved slices with the same arrivals and texts, exact sign-flip test",
 }
 _ENVIRONMENT: Final[dict[str, tuple[str, Callable[[Any], str]]]] = {
