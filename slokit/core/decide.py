@@ -1,0 +1,245 @@
+"""One objective on one group of requests: the evidence, the verdict and its sentence."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+
+from slokit.core import comparison, gate, wording
+from slokit.core.binomial import share_interval, solve, student_tail
+from slokit.core.estimates import BATCHES, quantile, quantile_interval
+from slokit.core.judgement import Interval, ObjectiveResult, Verdict
+from slokit.core.objective import Clock, Metric, Objective
+from slokit.core.sample import BoolArray, FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The judged requests of one text class in one stage, in order of due time.
+
+    Times in seconds, infinite where a request was lost; `end_s` too. `rate_rps` is the rate
+    offered to this class, None in a closed loop; `span_s` the time they were due in.
+    """
+
+    text_class: str
+    stage: int | None
+    latency_s: FloatArray
+    service_s: FloatArray
+    end_s: FloatArray
+    ok: BoolArray
+    in_flight: IntArray
+    rate_rps: float | None
+    span_s: float
+
+    def time_s(self, clock: Clock) -> FloatArray:
+        """Latency or service time."""
+        return self.latency_s if clock is Clock.DUE else self.service_s
+
+    def of(self, text_class: str, mask: BoolArray) -> Self:
+        """The requests of one class among these; its rate is its share of the whole."""
+        share = float(mask.mean())
+        return type(self)(
+            text_class,
+            self.stage,
+            self.latency_s[mask],
+            self.service_s[mask],
+            self.end_s[mask],
+            self.ok[mask],
+            self.in_flight[mask],
+            None if self.rate_rps is None else self.rate_rps * share,
+            self.span_s,
+        )
+
+
+def decide(
+    objective: Objective, group: Group, base: Group | None, confidence: float, seed: int
+) -> ObjectiveResult:
+    """Judge one objective on one group, alone: Holm's correction comes after.
+
+    `base` is the same class of the baseline run, for relative objectives.
+    """
+    if not len(group.ok):
+        return undecided(objective, group.text_class, group.stage, "there is no data", confidence)
+    alpha = 1 - confidence
+    if objective.metric is Metric.LATENCY:
+        result = _latency(objective, group, alpha)
+    elif objective.metric is Metric.ERRORS:
+        result = _errors(objective, group, alpha)
+    elif objective.metric is Metric.RPS:
+        result = _rate(objective, group, alpha)
+    elif base is None or not len(base.ok):
+        why = "the baseline has no data"
+        return undecided(objective, group.text_class, group.stage, why, confidence)
+    else:
+        result = _relative(objective, group, base, confidence, seed)
+    return replace(result, confidence=confidence)
+
+
+def undecided(
+    objective: Objective, text_class: str, stage: int | None, why: str, confidence: float
+) -> ObjectiveResult:
+    """The result where nothing was measured: never a pass."""
+    reason = f"{objective.expr} on {text_class}: {why}"
+    verdict = Verdict.INCONCLUSIVE
+    return ObjectiveResult(
+        objective.expr, text_class, stage, verdict, None, None, 0, 0, 0.0, reason, confidence
+    )
+
+
+def _latency(objective: Objective, group: Group, alpha: float) -> ObjectiveResult:
+    limit_s, allowed = objective.limit_s, objective.allowed_ratio
+    if limit_s is None or allowed is None or objective.quantile is None:
+        raise ValueError(f"a latency objective needs a limit and a share: {objective}")
+    time_s = group.time_s(objective.clock)
+    bad = time_s >= limit_s if objective.strict else time_s > limit_s
+    inflated = gate.latency_inflation(time_s, bad, allowed, group.in_flight)
+    evidence = gate.weigh(bad, allowed, inflated)
+    verdict = _verdict(evidence, alpha)
+    value: float | None
+    ci: Interval
+    if objective.expr.startswith("good"):
+        failed_low, failed_high = share_interval(evidence.bad_eff, evidence.n_eff, alpha)
+        value, ci = 1 - evidence.bad / evidence.total, (1 - failed_high, 1 - failed_low)
+        verb = wording.compared(verdict, "meets", "misses")
+        what = f"{wording.share(value)} within {wording.seconds(limit_s)} {verb} "
+        what += wording.share(1 - allowed)
+    else:
+        value = quantile(time_s, objective.quantile)
+        ci = quantile_interval(time_s, objective.quantile, evidence.n_eff, alpha)
+        verb = wording.compared(verdict, "is within", "is above")
+        name = f"P{wording.digits(100 * objective.quantile)}"
+        name += " of the service time" if objective.clock is Clock.SERVICE else ""
+        what = f"{name} {wording.seconds(value)} {verb} {wording.seconds(limit_s)}"
+    slower = "were slower or failed" if not group.ok.all() else "were slower"
+    text = f"{what}: {wording.requests(evidence)} {slower}, {wording.share(allowed)} are allowed"
+    return _result(
+        objective, group, evidence, alpha, verdict=verdict, value=value, ci=ci, text=text
+    )
+
+
+def _errors(objective: Objective, group: Group, alpha: float) -> ObjectiveResult:
+    allowed = objective.allowed_ratio
+    if allowed is None:
+        raise ValueError(f"an error objective needs a share: {objective}")
+    evidence = gate.weigh(~group.ok, allowed, gate.error_inflation(~group.ok))
+    verdict = _verdict(evidence, alpha)
+    ci = share_interval(evidence.bad_eff, evidence.n_eff, alpha)
+    verb = wording.compared(verdict, "keep within", "exceed")
+    text = f"errors {verb} {wording.share(allowed)}: {wording.requests(evidence)} failed"
+    value = evidence.bad / evidence.total
+    return _result(
+        objective, group, evidence, alpha, verdict=verdict, value=value, ci=ci, text=text
+    )
+
+
+def _rate(objective: Objective, group: Group, alpha: float) -> ObjectiveResult:
+    if objective.min_rps is None:
+        raise ValueError(f"a rate objective needs a rate: {objective}")
+    if group.rate_rps is None:
+        return _rate_by_time(objective, group, objective.min_rps, alpha)
+    rate, asked = group.rate_rps, objective.min_rps
+    allowed = 1 - asked / rate
+    evidence = gate.weigh(~group.ok, max(allowed, 0.0), gate.error_inflation(~group.ok))
+    verdict = _verdict(evidence, alpha)
+    if allowed < -1e-9:
+        verdict, evidence = Verdict.FAIL, replace(evidence, fail_p=0.0)
+        text = f"only {wording.digits(rate)} requests/s were offered, {wording.digits(asked)} asked"
+    else:
+        verb = wording.compared(verdict, "good answers/s meet", "good answers/s miss")
+        good = rate * (1 - evidence.bad / evidence.total)
+        text = f"{wording.digits(good)} {verb} {wording.digits(asked)}: "
+        text += f"{wording.requests(evidence)} failed"
+    low, high = share_interval(evidence.bad_eff, evidence.n_eff, alpha)
+    value, ci = rate * (1 - evidence.bad / evidence.total), (rate * (1 - high), rate * (1 - low))
+    return _result(
+        objective, group, evidence, alpha, verdict=verdict, value=value, ci=ci, text=text
+    )
+
+
+def _rate_by_time(
+    objective: Objective, group: Group, asked: float, alpha: float
+) -> ObjectiveResult:
+    """Without a schedule, throughput is what it is: good answers in ten equal slices of time."""
+    done = np.sort(group.end_s[group.ok])
+    bad, total = int(np.count_nonzero(~group.ok)), len(group.ok)
+    if len(done) < BATCHES:
+        why = f"only {len(done)} good answers"
+        return undecided(objective, group.text_class, group.stage, why, 1 - alpha)
+    slices = np.histogram(done, bins=BATCHES, range=(done[0], done[-1]))[0]
+    slice_s = float(done[-1] - done[0]) / BATCHES
+    rates = slices / slice_s if slice_s > 0 else np.full(BATCHES, np.inf)
+    value, spread = float(rates.mean()), float(rates.std(ddof=1)) / math.sqrt(BATCHES)
+    reach = solve(lambda t: alpha - student_tail(t, BATCHES - 1), 0.0, 1e3) * spread
+    ci = (value - reach, value + reach)
+    verdict = Verdict.INCONCLUSIVE
+    if ci[0] >= asked:
+        verdict = Verdict.PASS
+    elif ci[1] < asked:
+        verdict = Verdict.FAIL
+    t = (asked - value) / spread if spread else math.copysign(math.inf, asked - value)
+    fail_p = student_tail(t, BATCHES - 1) if t > 0 else 1.0
+    verb = wording.compared(verdict, "good answers/s meet", "good answers/s miss")
+    text = f"{wording.digits(value)} {verb} {wording.digits(asked)}"
+    text += f" ({wording.digits(ci[0])} to {wording.digits(ci[1])})"
+    return ObjectiveResult(
+        objective.expr, group.text_class, group.stage, verdict, value, ci, bad, total,
+        float(BATCHES), text, fail_p=fail_p,
+    )  # fmt: skip
+
+
+def _relative(
+    objective: Objective, group: Group, base: Group, confidence: float, seed: int
+) -> ObjectiveResult:
+    q, margin = objective.quantile, objective.margin_ratio
+    if q is None or margin is None:
+        raise ValueError(f"a relative objective needs a quantile and a margin: {objective}")
+    before, after = base.time_s(objective.clock), group.time_s(objective.clock)
+    [change] = comparison.changes(
+        before, after, (q,), margin_ratio=margin, confidence=confidence, seed=seed
+    )
+    low, high = change.ci
+    verdict = Verdict.INCONCLUSIVE
+    if high is not None and high < margin:
+        verdict = Verdict.PASS
+    elif change.slower_p <= 1 - confidence:
+        verdict = Verdict.FAIL
+    ratio = None if change.change_ratio is None else 1 + change.change_ratio
+    verb = wording.compared(verdict, "is within", "is above")
+    name = f"P{wording.digits(100 * q)}"
+    text = f"{name} {wording.seconds(change.candidate)} {verb} the baseline's "
+    text += f"{wording.seconds(change.base)} + {wording.share(margin)}"
+    text += " (weak: two stored runs, block bootstrap)"
+    bad = int(np.count_nonzero(~group.ok))
+    ci = (None if low is None else 1 + low, None if high is None else 1 + high)
+    return ObjectiveResult(
+        objective.expr, group.text_class, group.stage, verdict, ratio, ci, bad, len(group.ok),
+        len(group.ok) / comparison.block_length(after, (q,)), text, fail_p=change.slower_p,
+    )  # fmt: skip
+
+
+def _verdict(evidence: gate.Evidence, alpha: float) -> Verdict:
+    if evidence.pass_p <= alpha:
+        return Verdict.PASS
+    return Verdict.FAIL if evidence.fail_p <= alpha else Verdict.INCONCLUSIVE
+
+
+def _result(
+    objective: Objective,
+    group: Group,
+    evidence: gate.Evidence,
+    alpha: float,
+    *,
+    verdict: Verdict,
+    value: float | None,
+    ci: Interval,
+    text: str,
+) -> ObjectiveResult:
+    further = None
+    if verdict is Verdict.INCONCLUSIVE:
+        further = gate.further_requests(evidence, alpha)
+        text += f"; {wording.more(further)}"
+    return ObjectiveResult(
+        objective.expr, group.text_class, group.stage, verdict, value, ci, evidence.bad,
+        evidence.total, evidence.n_eff, text, more_requests=further, fail_p=evidence.fail_p,
+    )  # fmt: skip
