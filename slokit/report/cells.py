@@ -64,14 +64,14 @@ _LATENCY_QUANTILES: Final = ("p50", "p90", "p95", "p99", "p999")
 class Table:
     """A title, a head, and rows of text; a cell may hold several lines.
 
-    The first `names` columns are words (left-aligned), the others numbers. `note` explains
+    The columns of `words` are read (left-aligned), the others are numbers. `note` explains
     the head or says what is missing.
     """
 
     title: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    names: int = 1
+    words: tuple[int, ...] = (0,)
     note: str = ""
 
 
@@ -98,7 +98,7 @@ def objectives(document: Mapping[str, Any], *, wide: bool) -> Table:
         "Objectives",
         ("Verdict", "Objective", f"Measured\n{confidence} bounds", "Bad/total", "n_eff", "More"),
         rows,
-        names=2,
+        words=(0, 1),
         note="Bounds: each end one-sided. n_eff: how many independent requests the evidence is "
         "worth. More: further requests that would probably decide.",
     )
@@ -181,7 +181,7 @@ def comparison(document: Mapping[str, Any], *, wide: bool) -> Table:
         "Before and after",
         ("Class", "Latency", "Base, ms", "Candidate, ms", "Change", "Verdict"),
         tuple(rows),
-        names=2,
+        words=(0, 1, 5),
         note=COMPARISON_NOTES[document["method"]],
     )
 

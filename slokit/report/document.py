@@ -147,7 +147,7 @@ def _unit(expr: str) -> str:
     """What an objective's value is: seconds, a ratio 0-1, requests a second, times baseline."""
     objective = parse_objective(expr)
     if objective.metric is Metric.LATENCY:
-        return "ratio" if expr.lower().startswith("good") else "s"
+        return "ratio" if expr.startswith("good") else "s"
     return {Metric.ERRORS: "ratio", Metric.RPS: "rps", Metric.RELATIVE: "baseline"}[
         objective.metric
     ]

@@ -7,13 +7,14 @@ is `–`, and whoever prints it knows why.
 
 import math
 import re
-import unicodedata
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, TypeGuard
 
 UNKNOWN: Final = "–"
+NO_BREAK: Final = "\u00a0\u202f"
 GROUP: Final = "\u202f"  # narrow no-break space: 12 000 without inviting a line break
 
+_BEYOND: Final = 1e15
 _SHARE_DECIMALS: Final = 6  # a share is a count over a count; finer is noise
 _DURATION_UNITS: Final = (  # below (seconds), size in seconds, name
     (1e-6, 1e-9, "ns"),
@@ -32,7 +33,7 @@ _VERDICT_WORDS: Final = {
     "regressed": "REGRESSED ✗",
     "equivalent": "EQUIVALENT =",
 }
-_SPACES = re.compile(r"\s+")
+_SPACES = re.compile(r"[^\S\u00a0\u202f]+")  # the no-break ones are meant
 
 
 def number(value: float | None) -> str:
@@ -41,7 +42,7 @@ def number(value: float | None) -> str:
     >>> number(38.1512), number(1234.56), number(0.0042), number(9.996), number(None)
     ('38.2', '1\u202f235', '0.00420', '10.0', '–')
     """
-    if value is None or not math.isfinite(value):
+    if not _known(value):
         return UNKNOWN
     if value == 0:
         return "0"
@@ -55,7 +56,7 @@ def count(value: float | None) -> str:
     >>> count(1200), count(37.6)
     ('1\u202f200', '38')
     """
-    if value is None or not math.isfinite(value):
+    if not _known(value):
         return UNKNOWN
     return _grouped(value, 0)
 
@@ -66,7 +67,7 @@ def duration(seconds: float | None) -> str:
     >>> duration(0.0952), duration(0.99951), duration(0.000213), duration(0)
     ('95.2 ms', '1.00 s', '0.213 ms', '0 ms')
     """
-    if seconds is None or not math.isfinite(seconds):
+    if not _known(seconds):
         return UNKNOWN
     size, unit = _duration_unit(seconds)
     return f"{number(seconds / size)} {unit}"
@@ -132,7 +133,7 @@ def interval(ends: Sequence[float | None] | None, unit: str = "s") -> str:
     >>> interval((0.0901, 0.0993)), interval((0.0901, None)), interval(None)
     ('[90.1, 99.3] ms', '[90.1, –] ms', '–')
     """
-    known = [end for end in ends or () if end is not None and math.isfinite(end)]
+    known = [end for end in ends or () if _known(end)]
     if ends is None or not known:
         return UNKNOWN
     if unit == "s":
@@ -150,7 +151,7 @@ def interval_in(ends: Sequence[float | None] | None, unit: str) -> str:
     >>> interval_in((0.0901, 1.2), "ms"), interval_in((-0.581, 0.012), "%")
     ('[90.1, 1\u202f200]', '[-58.1, +1.2]')
     """
-    if ends is None or all(end is None for end in ends):
+    if ends is None or not any(_known(end) for end in ends):
         return UNKNOWN
     return _ends(ends, {"ms": milliseconds, "%": _change_digits}[unit])
 
@@ -184,9 +185,13 @@ def clean(text: object, limit: int = 2000) -> str:
     ('a[31m model name', 'xxx…')
     """
     spaced = _SPACES.sub(" ", str(text)[: limit * 4])
-    kept = "".join(c for c in spaced if unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co"})
-    kept = kept.strip()
+    kept = "".join(c for c in spaced if c.isprintable() or c in NO_BREAK).strip()
     return kept if len(kept) <= limit else kept[: limit - 1] + "…"
+
+
+def _known(value: float | None) -> TypeGuard[float]:
+    """Nothing that is measured is infinite, or anywhere near it."""
+    return value is not None and abs(value) < _BEYOND
 
 
 def _grouped(value: float, decimals: int) -> str:
@@ -201,7 +206,7 @@ def _duration_unit(seconds: float) -> tuple[float, str]:
 
 
 def _share_digits(ratio: float | None) -> str:
-    if ratio is None or not math.isfinite(ratio):
+    if not _known(ratio):
         return UNKNOWN
     percent, rest = ratio * 100, (1 - ratio) * 100
     decimals = min(_SHARE_DECIMALS, max(_decimals(percent, 3), _decimals(rest, 2)))
@@ -216,7 +221,7 @@ def _share_digits(ratio: float | None) -> str:
 
 
 def _change_digits(ratio: float | None) -> str:
-    if ratio is None or not math.isfinite(ratio):
+    if not _known(ratio):
         return UNKNOWN
     text = f"{ratio * 100:+,.1f}".replace(",", GROUP)
     return "0.0" if text in {"+0.0", "-0.0"} else text
@@ -230,7 +235,7 @@ def _decimals(value: float, significant: int) -> int:
 
 
 def _ends(ends: Sequence[float | None], digits: Callable[[float], str]) -> str:
-    low, high = (digits(end) if end is not None and math.isfinite(end) else UNKNOWN for end in ends)
+    low, high = (digits(end) if _known(end) else UNKNOWN for end in ends)
     return f"[{low}, {high}]"
 
 

@@ -53,7 +53,7 @@ def render_comparison(document: Mapping[str, Any]) -> str:
 
 def table(content: cells.Table) -> str:
     """One table with its title; at most 100 rows, and said how many are left out."""
-    sides = [":--" if i < content.names else "--:" for i in range(len(content.head))]
+    sides = [":--" if i in content.words else "--:" for i in range(len(content.head))]
     lines = [
         _row(escape, content.head),
         f"|{'|'.join(sides)}|",

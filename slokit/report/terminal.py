@@ -61,14 +61,14 @@ def render_list(
     if not rows:
         return Text(empty)
     texts = tuple(tuple(clean(cell, 200) for cell in row) for row in rows)
-    return table(cells.Table(title, tuple(head), texts, names=len(head)))
+    return table(cells.Table(title, tuple(head), texts, words=tuple(range(len(head)))))
 
 
 def table(content: cells.Table) -> ConsoleRenderable:
     """Lay out one table: words to the left, numbers to the right, no rules to draw."""
     lines = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold underline")
     for index, name in enumerate(content.head):
-        words = index < content.names
+        words = index in content.words
         lines.add_column(
             Text(name), justify="left" if words else "right", overflow="fold", no_wrap=not words
         )
