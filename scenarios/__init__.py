@@ -1,0 +1,1 @@
+"""One Locust file a scenario; each docstring is what `slokit scenarios` prints."""

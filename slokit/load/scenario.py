@@ -1,0 +1,266 @@
+"""A scenario: what load to offer, written in the words people write.
+
+    SCENARIO = Scenario(texts={"short": 1}, rate="50rps", duration="60s", slo=("p95 <= 150ms",))
+
+A scenario lives in a Locust file. To list or plan it nothing of that file is executed:
+`read_scenario` takes the docstring and the literal arguments from its syntax tree.
+"""
+
+import ast
+import difflib
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Final, Self
+
+from slokit.core.arrivals import Arrivals
+from slokit.core.objective import parse_objective
+from slokit.core.units import parse_duration, parse_rate
+from slokit.errors import UsageError
+
+LOCAL_FOLDER: Final = "scenarios"
+CUSTOM_CLASS: Final = "custom"  # the text class of `--texts FILE`
+TEXT_CLASSES: Final = ("short", "medium", "long")
+PACKAGED_FOLDER: Final = Path(__file__).resolve().parents[2] / LOCAL_FOLDER  # beside `slokit`
+MAX_BATCH: Final = 2048  # what the OpenAI API takes in one request
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What load to offer. Exactly one of `rate`, `users` and `stages` sets how much.
+
+    `texts` maps text classes to weights; `slo` is judged when nobody asks for another.
+    `rate` is an open loop whose gaps follow `arrivals`. `users` is a closed loop: each
+    user sends, waits for the answer and sends again, at the earliest `pacing` after the
+    last intended start. `stages` is a closed loop in steps of (users, duration).
+    `batch` is texts a request; a share of `repeat_ratio` (0-1) of them was sent before.
+    """
+
+    texts: Mapping[str, float] = field(default_factory=lambda: {"short": 1.0})
+    rate: str | None = None
+    duration: str | None = None
+    slo: tuple[str, ...] = ()
+    arrivals: str = "poisson"
+    users: int | None = None
+    stages: tuple[tuple[int, str], ...] = ()
+    pacing: str | None = None
+    batch: int = 1
+    repeat_ratio: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant, before any load is sent."""
+        _check_texts(self.texts)
+        _check_amount(self)
+        Arrivals.parse(self.arrivals)
+        for expression in self.slo:
+            parse_objective(expression)
+        if self.pacing is not None:
+            parse_duration(self.pacing)
+        if not _is_count(self.batch) or self.batch > MAX_BATCH:
+            raise UsageError(f"batch is {self.batch!r}: write 1 to {MAX_BATCH} texts a request")
+        if not _is_number(self.repeat_ratio) or not 0 <= self.repeat_ratio < 1:
+            raise UsageError(f"repeat_ratio is {self.repeat_ratio!r}: write a share from 0 to < 1")
+
+    @property
+    def loop(self) -> str:
+        """`open` (a schedule that does not wait) or `closed` (users who do)."""
+        return "open" if self.rate is not None else "closed"
+
+    @property
+    def rate_rps(self) -> float | None:
+        """Requests a second of an open loop; None for a closed one."""
+        return None if self.rate is None else parse_rate(self.rate)
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds of load, the sum of all stages."""
+        if self.stages:
+            return sum(parse_duration(length) for _, length in self.stages)
+        return parse_duration(self.duration or "")
+
+    @property
+    def pacing_s(self) -> float:
+        """Seconds between two intended starts of one user; 0: as soon as the answer is in."""
+        return 0.0 if self.pacing is None else parse_duration(self.pacing)
+
+    @property
+    def steps(self) -> tuple[tuple[int, float], ...]:
+        """A closed loop as (users, seconds) a stage; empty for an open one."""
+        if self.users is not None:
+            return ((self.users, self.duration_s),)
+        return tuple((users, parse_duration(length)) for users, length in self.stages)
+
+    def with_load(
+        self, *, rate: str | None = None, users: int | None = None, duration: str | None = None
+    ) -> Self:
+        """The same scenario at another rate, with other users or for another time.
+
+        A rate makes it an open loop, a number of users a closed one. A new duration is
+        the whole one, so it makes no sense on stages that keep theirs.
+        """
+        if rate is not None and users is not None:
+            raise UsageError(f"got both a rate ({rate}) and users ({users}): give one of them")
+        if rate is None and users is None:
+            if duration is not None and self.stages:
+                raise UsageError(
+                    f"got duration {duration} for a scenario in stages: give --rate or --users too"
+                )
+            return replace(self, duration=duration or self.duration)
+        length = duration or self.duration or f"{self.duration_s:.6f}s"
+        return replace(self, rate=rate, users=users, stages=(), duration=length)
+
+
+@dataclass(frozen=True)
+class ScenarioFile:
+    """A scenario with the file it was read from; the docstring's first line is its summary."""
+
+    name: str
+    path: Path
+    docstring: str
+    scenario: Scenario
+
+    @property
+    def summary(self) -> str:
+        """The first line of the docstring."""
+        return self.docstring.strip().partition("\n")[0]
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _is_step(value: object) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and _is_count(value[0])
+
+
+def _check_texts(texts: Mapping[str, float]) -> None:
+    allowed = (*TEXT_CLASSES, CUSTOM_CLASS)
+    if not _is_mapping(texts) or not texts:
+        raise UsageError(f"texts is {texts!r}: write weights of {', '.join(allowed)}")
+    for name, weight in texts.items():
+        if name not in allowed:
+            raise UsageError(f"text class {name!r} is unknown: write one of {', '.join(allowed)}")
+        if not _is_number(weight) or not 0 < weight < math.inf:
+            raise UsageError(f"the weight of {name} is {weight!r}: write a number > 0")
+
+
+def _check_amount(scenario: Scenario) -> None:
+    given = [name for name in ("rate", "users", "stages") if getattr(scenario, name)]
+    if scenario.users == 0:
+        given.append("users")
+    if len(given) != 1:
+        raise UsageError(f"got {' and '.join(given) or 'none'} of rate, users, stages: write one")
+    if scenario.users is not None and not _is_count(scenario.users):
+        raise UsageError(f"users is {scenario.users!r}: write a whole number >= 1")
+    for step in scenario.stages:
+        if not _is_step(step):
+            raise UsageError(f"stage {step!r} cannot be read: write (users, duration): (10, '30s')")
+        parse_duration(step[1])
+    if scenario.stages and scenario.duration is not None:
+        raise UsageError("stages have their own durations: leave duration out")
+    if not scenario.stages and scenario.duration is None:
+        raise UsageError("duration is missing: write how long the load lasts: 60s")
+    if scenario.rate is not None:
+        parse_rate(scenario.rate)
+    if scenario.duration is not None:
+        parse_duration(scenario.duration)
+
+
+def find_scenario(name: str) -> Path:
+    """The file of a scenario: a path ending in `.py`, `./scenarios/NAME.py`, or a packaged one.
+
+    Raises UsageError with the known names and the nearest one.
+    """
+    if name.endswith(".py"):
+        if Path(name).is_file():
+            return Path(name).resolve()
+        raise UsageError(f"there is no scenario file {name!r}")
+    known = _known()
+    if name in known:
+        return known[name]
+    nearest = difflib.get_close_matches(name, known, n=1)
+    hint = f", did you mean {nearest[0]!r}?" if nearest else ""
+    raise UsageError(f"unknown scenario {name!r}{hint} (known: {', '.join(sorted(known))})")
+
+
+def all_scenarios() -> list[ScenarioFile]:
+    """Every scenario there is, sorted by name; a local file hides a packaged one."""
+    return [read_scenario(path) for _, path in sorted(_known().items())]
+
+
+def _known() -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for folder in (PACKAGED_FOLDER, Path(LOCAL_FOLDER).resolve()):
+        for path in sorted(folder.glob("*.py")):
+            if _NAME.fullmatch(path.stem):
+                found[path.stem] = path
+    return found
+
+
+def read_scenario(path: Path) -> ScenarioFile:
+    """Read a scenario file without importing it.
+
+    Raises UsageError with file and line when there is no `SCENARIO = Scenario(...)` with
+    literal keyword arguments, or when they cannot be meant.
+    """
+    try:
+        tree = ast.parse(path.read_bytes(), filename=str(path))
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None) or 1
+        raise UsageError(f"{path}:{line}: no valid Python: {error}") from error
+    call = _scenario_call(tree, path)
+    try:
+        scenario = Scenario(**_literal_arguments(call, path))
+    except UsageError as error:
+        raise UsageError(f"{path}:{call.lineno}: {error}") from error
+    return ScenarioFile(path.stem, path, ast.get_docstring(tree) or "", scenario)
+
+
+def _scenario_call(tree: ast.Module, path: Path) -> ast.Call:
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        if isinstance(node, ast.AnnAssign):
+            targets = [node.target]
+        if any(isinstance(target, ast.Name) and target.id == "SCENARIO" for target in targets):
+            value = getattr(node, "value", None)
+            if isinstance(value, ast.Call) and _called_name(value) == "Scenario":
+                return value
+            raise UsageError(f"{path}:{node.lineno}: expected SCENARIO = Scenario(...)")
+    raise UsageError(f"{path}:1: no SCENARIO found: write SCENARIO = Scenario(...) in the module")
+
+
+def _called_name(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+def _literal_arguments(call: ast.Call, path: Path) -> dict[str, Any]:
+    allowed = [f.name for f in fields(Scenario)]
+    arguments: dict[str, Any] = {}
+    if call.args:
+        raise UsageError(f"arguments must be named: {', '.join(allowed)}")
+    for keyword in call.keywords:
+        if keyword.arg not in allowed:
+            got = "**" if keyword.arg is None else repr(keyword.arg)
+            raise UsageError(f"unknown argument {got}: write {', '.join(allowed)}")
+        try:
+            arguments[keyword.arg] = ast.literal_eval(keyword.value)
+        except (ValueError, TypeError) as error:
+            source = ast.unparse(keyword.value)
+            raise UsageError(
+                f"{keyword.arg} is {source!r} (line {keyword.value.lineno}): write a plain value, "
+                f"because {path.name} is read without running it"
+            ) from error
+    return arguments
