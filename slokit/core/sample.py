@@ -5,6 +5,7 @@ kept as columns. Latency runs from the moment a request was due; a request that 
 timed out or was dropped is not fast: its latency is infinite.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Self
@@ -103,3 +104,12 @@ class Samples:
     def of_class(self, name: str) -> Self:
         """The samples of one text class; `all` is everything."""
         return self if name == ALL_CLASSES else self.where(self.text_class == name)
+
+
+def merge(parts: Sequence[Samples]) -> Samples:
+    """The samples of several load processes or runs as one, ordered by due time."""
+    columns = {
+        f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Samples)
+    }
+    order = np.argsort(columns["due_s"], kind="stable")
+    return Samples(**{name: column[order] for name, column in columns.items()})
