@@ -58,7 +58,7 @@ class Run:
     def span_s(self, i: int) -> float:
         """The time over which the judged requests of a stage were due."""
         due_s = self.samples.due_s[self.masks[i]]
-        return max(self.stages[i][1].end_s - float(due_s[0]), 0.0) if len(due_s) else 0.0
+        return max(float(self.stages[i][1].end_s - due_s[0]), 0.0) if len(due_s) else 0.0
 
 
 @dataclass(frozen=True, slots=True)
