@@ -33,6 +33,17 @@ class Options:
     stop_on_stdin_close: bool
 
 
+class _ListSettings(argparse.Action):
+    """Print the table of settings and leave, as --version does."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:  # noqa: A002
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(describe_settings())  # noqa: T201  # this is the command's output
+        parser.exit()
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say it in one line, without the usage."""
@@ -42,18 +53,25 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the server until it is told to stop; returns the exit code."""
     try:
-        parsed = _parser().parse_args(arguments)
-        if parsed.list_settings:
-            print(describe_settings())  # noqa: T201  # this is the command's output
-            return 0
-        options = _validate(parsed)
+        options = parse_options(arguments)
         os.environ["TOKENIZERS_PARALLELISM"] = "false"  # read when the library first encodes
         from reference_server.server import serve  # noqa: PLC0415  # keeps --help fast
 
         return serve(options)
+    except ModuleNotFoundError as error:
+        print(  # noqa: T201
+            f"reference_server: {error.name} is not installed; install the extra `server`",
+            file=sys.stderr,
+        )
+        return _USAGE_ERROR
     except SetupError as error:
         print(f"reference_server: {error}", file=sys.stderr)  # noqa: T201
         return _USAGE_ERROR
+
+
+def parse_options(arguments: Sequence[str] | None = None) -> Options:
+    """Read and check a command line; SetupError says what is wrong with it."""
+    return _validate(_parser().parse_args(arguments))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--seeded-shape", choices=("base", "tiny"), default="base", help="without --model")
     add("--seed", type=_integer(0, 2**63 - 1), default=0, metavar="N", help="without --model")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="override one setting")
-    add("--list-settings", action="store_true", help="print every setting and exit")
+    add("--list-settings", action=_ListSettings, help="print every setting and exit")
     add("--stop-on-stdin-close", action="store_true", help="stop when stdin reaches its end")
     add("--version", action="version", version=__version__)
     return parser

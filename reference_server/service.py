@@ -146,13 +146,22 @@ class Service:
         return job
 
 
-def make_scheduler(settings: Settings, engine: Engine, on_batch: BatchObserver) -> Scheduler:
+def batch_limits(settings: Settings, device: str) -> Limits:
+    """Resolve the size of a batch: a CPU gains nothing beyond some 100 tokens, a GPU does."""
+    inputs, tokens = (512, 16384) if device == "cuda" else (16, 128)
+    return Limits(
+        settings.max_batch_inputs or inputs,
+        settings.max_batch_tokens or tokens,
+        settings.max_wait_ms / 1e3,
+    )
+
+
+def make_scheduler(
+    settings: Settings, engine: Engine, limits: Limits, on_batch: BatchObserver
+) -> Scheduler:
     """Build the scheduler that `settings.batching` names, running."""
     if settings.batching == "off":
         return ThreadPerRequest(engine, settings.request_threads, on_batch)
-    limits = Limits(
-        settings.max_batch_inputs, settings.max_batch_tokens, settings.max_wait_ms / 1e3
-    )
     batcher = DynamicBatcher(engine, limits, on_batch)
     batcher.start()
     return batcher

@@ -25,7 +25,7 @@ class Rule:
         """The accepted values, for people."""
         if self.choices:
             return "|".join(self.choices)
-        return f"{self.bounds[0]:g}..{self.bounds[1]:g}"
+        return f"{self.bounds[0]}..{self.bounds[1]}"
 
     def parse(self, key: str, text: str) -> Value:
         """Read a value from the command line; SetupError if it is not allowed."""
@@ -75,14 +75,18 @@ class Settings:
         choices=("off", "dynamic"),
     )
     max_batch_inputs: int = _setting(
-        8, 8, "texts in one pass at most", unit="inputs", bounds=(1, 4096)
+        0,
+        0,
+        "texts in one pass at most; 0 is 16 on a CPU, 512 on CUDA",
+        unit="inputs",
+        bounds=(0, 4096),
     )
     max_batch_tokens: int = _setting(
-        256,
-        256,
-        "tokens in one pass at most; a longer text goes alone",
+        0,
+        0,
+        "tokens in one pass at most (a longer text goes alone); 0 is 128 on a CPU, 16384 on CUDA",
         unit="tokens",
-        bounds=(1, 1_000_000),
+        bounds=(0, 1_000_000),
     )
     max_wait_ms: float = _setting(
         0.0, 0.0, "how long a batch that is not full waits for more", unit="ms", bounds=(0, 1000)
@@ -98,7 +102,11 @@ class Settings:
         bounds=(1, 1_000_000),
     )
     cache_entries: int = _setting(
-        0, 1000, "vectors kept, least recently used out; 0 is off", unit="entries", bounds=(0, 1e7)
+        0,
+        1000,
+        "vectors kept, least recently used out; 0 is off",
+        unit="entries",
+        bounds=(0, 10_000_000),
     )
     serializer: str = _setting(
         "json",
@@ -116,7 +124,7 @@ class Settings:
         2048, 2048, "inputs in one request at most", unit="inputs", bounds=(1, 2048)
     )
     max_body_bytes: int = _setting(
-        8_388_608, 8_388_608, "request body at most", unit="bytes", bounds=(1024, 1e9)
+        8_388_608, 8_388_608, "request body at most", unit="bytes", bounds=(1024, 1_000_000_000)
     )
 
     def as_dict(self) -> dict[str, Value]:
