@@ -228,8 +228,9 @@ def _report(bench: Bench, results: Results) -> Path:
 
 def _setting(bench: Bench, results: Results) -> list[str]:
     """Under which circumstances the figures were measured, a line each."""
+    share, length = f"{UTILISATION:g} of the baseline's capacity", f"{bench.duration_s:g} s"
     facts = [
-        f"Each class is offered {UTILISATION:g} of the baseline's capacity for {bench.duration_s:g} s.",
+        f"Each class is offered {share} for {length}.",
         "Arrivals are Poisson; arrivals and texts are the same before and after.",
         "The server runs one thread on one core, the load generator on another."
         if bench.server_cpus

@@ -134,8 +134,10 @@ class RunStore:
 
         Raises UsageError when nothing or more than one run is meant.
         """
-        if "/" in name or (Path(name) / MANIFEST_FILE).exists():
+        if (Path(name) / MANIFEST_FILE).exists():
             return Run.open(name)
+        if "/" in name:
+            raise UsageError(f"there is no run at {name} (a run's folder holds {MANIFEST_FILE})")
         ids = sorted(path.parent.name for path in self.root.glob(f"*/{MANIFEST_FILE}"))
         if name == LATEST and ids:
             return Run.open(self.root / ids[-1])
