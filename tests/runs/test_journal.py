@@ -45,8 +45,9 @@ def test_a_new_journal_is_readable_and_empty(tmp_path):
 
 
 def test_a_journal_cut_anywhere_gives_its_complete_batches(tmp_path):
-    SampleJournal(tmp_path / "fresh")
+    fresh = SampleJournal(tmp_path / "fresh")
     begun = (tmp_path / "fresh").stat().st_size
+    fresh.close()
     path = write(tmp_path, 4)
     whole = path.read_bytes()
     seen = []
