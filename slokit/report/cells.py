@@ -214,7 +214,7 @@ def reason_lines(document: Mapping[str, Any]) -> list[str]:
 
 def warning_lines(document: Mapping[str, Any]) -> list[str]:
     """What to know before trusting the numbers."""
-    return [clean(warning, REASON_LIMIT) for warning in document["warnings"]]
+    return [clean(warning, REASON_LIMIT) for warning in document.get("warnings", ())]
 
 
 def subject_line(document: Mapping[str, Any]) -> str:

@@ -10,7 +10,6 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
 
 _LOAD_KEYS: Final = (
     "arrivals",
@@ -24,7 +23,7 @@ _LOAD_KEYS: Final = (
 _INFO_KEYS: Final = ("weights", "engine", "precision", "device", "profile", "threads", "version")
 _HIDDEN: Final = "***"
 _HEADER_FLAGS: Final = ("--header",)
-_URL_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_USER_INFO = re.compile(r"://[^/?#\s]*@")
 
 
 def environment(manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,16 +74,12 @@ def repeat_command(words: Sequence[str]) -> str:
 
 
 def without_password(text: str) -> str:
-    """A URL without its user and password; any other text as it is.
+    """A text whose URLs tell neither user nor password.
 
     >>> without_password("https://me:pw@host:8000/v1")
     'https://***@host:8000/v1'
     """
-    if not _URL_SCHEME.match(text) or "@" not in text:
-        return text
-    parts = urlsplit(text)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{_HIDDEN}@{host}"))
+    return _USER_INFO.sub(f"://{_HIDDEN}@", text)
 
 
 def _without_value(header: str) -> str:

@@ -6,6 +6,7 @@ code span: it can neither break a table, nor become a link, a mention or HTML.
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import Any, Final
 
 from slokit.report import cells
@@ -13,7 +14,7 @@ from slokit.report.format import clean, count, verdict_word
 
 MAX_BYTES: Final = 60_000  # GitHub takes comments of 65 536 characters
 MAX_ROWS: Final = 100
-MAX_LINES: Final = 30
+MAX_LIST_BYTES: Final = 12_000
 
 _ENTITIES: Final = {"&": "&amp;", "<": "&lt;", "@": "&#64;", "$": "&#36;"}
 _SPECIAL = re.compile(  # `p95 <= 150ms [short]` needs nothing, `<b>` and `[x](y)` do
@@ -45,6 +46,8 @@ def render_run(document: Mapping[str, Any]) -> str:
 def render_comparison(document: Mapping[str, Any]) -> str:
     """Before and after of two runs, a row a class and quantile."""
     head = f"Base {code(document['base'])}, candidate {code(document['candidate'])}.\n"
+    if warnings := cells.warning_lines(document):
+        head += "\n" + bullets(warnings, "**Warning:** ")
     content = cells.comparison(document, wide=True)
     if not content.rows:
         return f"{head}\nThe two runs have no text class in common.\n"
@@ -66,11 +69,13 @@ def table(content: cells.Table) -> str:
 
 
 def bullets(lines: Sequence[str], mark: str = "") -> str:
-    """A list of lines from outside; at most 30."""
-    left_out = len(lines) - MAX_LINES
-    shown = [f"- {mark}{_paragraph(line)}" for line in lines[:MAX_LINES]]
-    shown += [f"- {count(left_out)} more are left out"] if left_out > 0 else []
-    return "".join(f"{line}\n" for line in shown)
+    """A list of lines from outside, at most 12 kB, and said how many are left out."""
+    items = [f"- {mark}{_paragraph(line)}\n" for line in lines]
+    sizes = accumulate(len(item.encode()) for item in items)
+    kept = sum(size <= MAX_LIST_BYTES for size in sizes)
+    left_out = len(items) - kept
+    more = f"- {count(left_out)} more are left out\n" if left_out else ""
+    return "".join(items[:kept]) + more
 
 
 def escape(text: str) -> str:

@@ -46,9 +46,10 @@ def render_comparison(document: Mapping[str, Any]) -> ConsoleRenderable:
     """Before and after, a row a class and quantile."""
     base, candidate = (clean(document[side], 200) for side in ("base", "candidate"))
     names = Text(f"base       {base}\ncandidate  {candidate}", overflow="fold")
+    head = (names, *_warnings(document), Text())
     if not document["classes"]:
-        return Group(names, Text(), Text("The two runs have no text class in common."))
-    return Group(names, Text(), table(cells.comparison(document, wide=False)))
+        return Group(*head, Text("The two runs have no text class in common."))
+    return Group(*head, table(cells.comparison(document, wide=False)))
 
 
 def render_list(
@@ -105,6 +106,11 @@ class _Framed:
         else:
             yield Text(self._title, style="bold")
             yield self._content
+
+
+def _warnings(document: Mapping[str, Any]) -> list[Text]:
+    lines = cells.warning_lines(document)
+    return [Text(f"! {line}", style="yellow", overflow="fold") for line in lines]
 
 
 def _cell(text: str) -> Text:
