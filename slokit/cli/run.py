@@ -55,7 +55,7 @@ def command(**values: Any) -> None:
 def build_order(options: Options) -> "Order":
     """Turn options into an order, refusing all that cannot be meant before any load."""
     from slokit.judging import Terms
-    from slokit.load.plan import LoadPlan, proxy_for
+    from slokit.load.plan import LoadPlan, api_key, proxy_for
     from slokit.load.scenario import find_scenario, read_scenario
     from slokit.measure import Order
     from slokit.report.environment import repeat_command
@@ -80,6 +80,7 @@ def build_order(options: Options) -> "Order":
         run_dir="",
         **options.plan_settings(),
     )
+    api_key(plan)  # a variable that is not set is refused here, not in the load process
     plan = options.with_proxy(plan, proxy_for(plan.endpoint))
     return Order(
         plan=plan,
