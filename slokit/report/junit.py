@@ -4,16 +4,14 @@ CI systems show test cases; so each objective is one, and what ended the run bef
 verdict is one too.
 """
 
-import re
 import xml.etree.ElementTree as ET  # written, never parsed: nothing from outside is read
 from collections.abc import Mapping
 from typing import Any, Final
 
 from slokit.report import cells
-from slokit.report.format import verdict_word
+from slokit.report.format import clean, verdict_word
 
 _WARN: Final = "warn"
-_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def render_run(document: Mapping[str, Any], on_inconclusive: str = "fail") -> str:
@@ -69,7 +67,7 @@ def _add_case(suite: ET.Element, scenario: str, name: str) -> ET.Element:
 def _add_outcome(case: ET.Element, verdict: str, reason: str, on_inconclusive: str) -> None:
     if verdict == "pass":
         return
-    message = _text(f"{verdict_word(verdict)}: {reason[: cells.REASON_LIMIT]}")
+    message = f"{verdict_word(verdict)}: {_text(reason)}"
     if verdict == "inconclusive" and on_inconclusive == _WARN:
         ET.SubElement(case, "skipped", message=message)
     else:
@@ -93,4 +91,4 @@ def _add_properties(suite: ET.Element, document: Mapping[str, Any]) -> None:
 
 def _text(text: str) -> str:
     """Text without the characters that XML 1.0 cannot hold, not even escaped."""
-    return _NOT_XML.sub("", text)
+    return clean(text, cells.REASON_LIMIT)
