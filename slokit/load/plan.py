@@ -6,7 +6,7 @@ import math
 import os
 import random
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
@@ -151,8 +151,10 @@ class LoadPlan:
         """The plan of one scenario; `settings` are further fields of the plan.
 
         `run_id`, `run_dir`, `url` and `seed` must be among them. Without `max_in_flight`
-        there are twice as many slots as rate x time-out can fill, at least 1000.
+        there are twice as many slots as rate x time-out can fill, at least 1000; without
+        `proxy` the one that the environment asks for, if any.
         """
+        settings.setdefault("proxy", proxy_for(Endpoint.parse(settings["url"])))
         timeout_s = settings.get("timeout_s", DEFAULT_TIMEOUT_S)
         slots = max(MIN_SLOTS, math.ceil(2 * (scenario.rate_rps or 0.0) * timeout_s))
         settings.setdefault("max_in_flight", slots)
@@ -219,18 +221,23 @@ def api_key(plan: LoadPlan) -> str | None:
     return key
 
 
-def tls_context(plan: LoadPlan, create: Callable[..., ssl.SSLContext]) -> ssl.SSLContext:
+def tls_context(plan: LoadPlan, kind: type[ssl.SSLContext]) -> ssl.SSLContext:
     """TLS as the plan asks: the system's authorities, one given CA, or no check at all.
 
-    `create` is `create_default_context` of `ssl` or of `gevent.ssl`, whose sockets differ.
+    `kind` is the SSLContext of `ssl` or of `gevent.ssl`: each fits its own sockets only.
+    Raises UsageError when the CA file cannot be read.
     """
-    try:
-        context = create(cafile=plan.ca_cert)
-    except OSError as error:  # ssl.SSLError is one too
-        raise UsageError(f"cannot read the CA certificate {plan.ca_cert}: {error}") from error
+    context = kind(ssl.PROTOCOL_TLS_CLIENT)
     if plan.insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    elif plan.ca_cert is None:
+        context.load_default_certs()
+    else:
+        try:
+            context.load_verify_locations(plan.ca_cert)
+        except OSError as error:  # ssl.SSLError is one too
+            raise UsageError(f"cannot read the CA certificate {plan.ca_cert}: {error}") from error
     return context
 
 

@@ -78,7 +78,7 @@ def _client(plan: LoadPlan) -> Iterator[httpx.Client]:
         base_url=plan.endpoint.origin,
         headers=headers,
         timeout=limit,
-        verify=tls_context(plan, ssl.create_default_context),
+        verify=tls_context(plan, ssl.SSLContext),
         proxy=plan.proxy,
         trust_env=False,
         follow_redirects=False,

@@ -126,7 +126,7 @@ class TextSource:
 
     Classes follow the weights of `mix`. A share of `repeat_ratio` (0-1) of the texts was
     sent by this worker before, each earlier text of the class equally likely. When a
-    class is exhausted its sequence starts over, and `reused` says how often.
+    class is exhausted its sequence starts over, and `warnings` says so.
     """
 
     def __init__(
@@ -183,11 +183,14 @@ class TextSource:
         sequence, size = self._sequences[text_class], self._sizes[text_class]
         return [sequence.at(max(0, size - 1 - i))[1] for i in range(count)]
 
-    @property
-    def reused(self) -> dict[str, int]:
-        """Texts sent again for want of new ones, by class; empty when there were none."""
+    def warnings(self) -> list[str]:
+        """Which classes ran out of new texts, one line each."""
         counts = {name: sequence.reused for name, sequence in self._sequences.items()}
-        return {name: count for name, count in counts.items() if count}
+        return [
+            f"{count} {name} texts were sent again: there were no new ones left"
+            for name, count in counts.items()
+            if count
+        ]
 
     def shortages(self, requests: float | None) -> list[str]:
         """What will run out when about `requests` texts are sent; None: cannot be known."""

@@ -1,0 +1,269 @@
+"""The dispatcher: sends what a plan asks for, when it asks for it, and records all of it.
+
+Open loop: the schedule is computed before the first request, and each request leaves at
+its due time in a greenlet of its own, whatever became of the others. Closed loop: each
+user is a greenlet that waits for its answer. Nothing here knows Locust.
+"""
+
+import gc
+import math
+import random
+import time
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import gevent
+from gevent.event import Event
+
+from slokit.core.arrivals import Arrivals, due_times
+from slokit.core.sample import Outcome
+from slokit.errors import StoreError
+from slokit.load.answers import AnswerCheck
+from slokit.load.plan import LoadPlan, api_key
+from slokit.load.precise import Alarm
+from slokit.load.protocol import RequestEncoder, count_tokens
+from slokit.load.recorder import Recorder
+from slokit.load.texts import Text, TextSource
+from slokit.load.wire import Exchange, WireClient
+
+_NS: Final = 1_000_000_000
+LEAD_NS: Final = 50_000_000  # from the end of the preparations to time 0
+
+Observer = Callable[[str, float, int, Outcome], None]  # class, latency_s, bytes, outcome
+
+
+@dataclass(slots=True, eq=False)
+class _Flight:
+    """One request from its preparation to its sample."""
+
+    due_ns: int  # on the monotonic clock, like all times until they are recorded
+    texts: list[Text]
+    request: bytes
+    trace_id: str
+    slot_free_ns: int = 0
+    user: int = 0
+    stage: int = 0
+    sent_ns: int | None = None
+
+
+class Engine:
+    """One run of a plan in this process. `run` returns when all is recorded.
+
+    `observe` is told about each finished request; it must be quick.
+    """
+
+    def __init__(self, plan: LoadPlan, observe: Observer | None = None) -> None:
+        self._plan = plan
+        self._observe = observe
+        self._client = WireClient(plan)
+        self._encoder = RequestEncoder(plan, model=plan.model, key=api_key(plan))
+        self._texts = TextSource.of(plan)
+        self._traces = random.Random(plan.seed_for("trace"))  # noqa: S311 - repeatable ids
+        self._recorder = Recorder(plan)
+        self._check = AnswerCheck(plan)
+        self._due_ns: list[int] = []
+        self._start_ns = 0
+        self._flights: dict[_Flight, gevent.Greenlet] = {}
+        self._jobs: list[gevent.Greenlet] = []
+        self._failure: BaseException | None = None
+        self._ending = False
+        self._ended = Event()
+
+    def run(self) -> None:
+        """Offer the load and wait for what is in flight. Raises what made the load fail."""
+        self._prepare()
+        ticking = self._spawn(self._tick)
+        offering = self._spawn(
+            self._offer_open if self._plan.loop == "open" else self._offer_closed
+        )
+        self._jobs += [ticking, offering]
+        gevent.joinall([offering])
+        gevent.joinall(list(self._flights.values()))
+        self._end("complete")
+        self._ended.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> None:
+        """Stop now: nothing new is sent, what is in flight is recorded as `interrupted`."""
+        self._end("interrupted")
+
+    def _prepare(self) -> None:
+        if self._plan.loop == "open":
+            seconds = due_times(
+                Arrivals.parse(self._plan.arrivals),
+                rate_rps=self._plan.rate_rps or 0.0,
+                duration_s=self._plan.duration_s,
+                seed=self._plan.seed_for("schedule"),
+            )
+            shared = seconds[self._plan.worker :: self._plan.workers]
+            self._due_ns = (shared * _NS).astype("int64").tolist()
+        # What exists now lives for the whole run: keep the collector from walking through it,
+        # so that a collection in the middle of the load is short.
+        gc.collect()
+        gc.freeze()
+        self._start_ns = time.monotonic_ns() + LEAD_NS
+
+    def _spawn(self, job: Callable[..., object], *args: Any) -> gevent.Greenlet:
+        greenlet = gevent.spawn(job, *args)
+        greenlet.link_exception(self._fail)
+        return greenlet
+
+    def _fail(self, greenlet: gevent.Greenlet) -> None:
+        self._failure = self._failure or greenlet.exception
+        self._end("failed")
+
+    # -- open loop ---------------------------------------------------------------------
+
+    def _offer_open(self) -> None:
+        """Send each request at its due time; a request is built while the last one flies."""
+        slots, woke_ns = self._plan.max_in_flight, 0
+        with Alarm() as alarm:
+            for due_ns in self._due_ns:
+                flight = self._next_flight(self._start_ns + due_ns)
+                flight.slot_free_ns = flight.due_ns  # one that finds no slot is dropped at once
+                if flight.due_ns > woke_ns:
+                    alarm.sleep_until(flight.due_ns)
+                    woke_ns = time.monotonic_ns()
+                if len(self._flights) >= slots:
+                    self._record(flight, Exchange(None, end_ns=woke_ns), Outcome.DROPPED)
+                else:
+                    self._flights[flight] = self._spawn(self._perform, flight)
+
+    # -- closed loop -------------------------------------------------------------------
+
+    def _offer_closed(self) -> None:
+        most = max(stage.users for stage in self._plan.stages)
+        users = [self._spawn(self._be_user, user) for user in range(most)]
+        self._jobs += users
+        gevent.joinall(users)
+
+    def _be_user(self, user: int) -> None:
+        """One user through all stages that have so many users.
+
+        The next intended start is one pacing after the last one, even when the answer
+        took longer: then it is in the past and the wait counts into the latency. Without
+        pacing it is the moment the answer was in.
+        """
+        begin_ns = self._start_ns
+        pacing_ns = int(self._plan.pacing_s * _NS)
+        with Alarm() as alarm:
+            for number, stage in enumerate(self._plan.stages):
+                end_ns = begin_ns + int(stage.duration_s * _NS)
+                offset_ns = pacing_ns * user // stage.users  # not all at the same moment
+                due_ns = free_ns = max(begin_ns + offset_ns, time.monotonic_ns())
+                while user < stage.users and due_ns < end_ns:
+                    flight = self._next_flight(due_ns)
+                    flight.user, flight.stage, flight.slot_free_ns = user, number, free_ns
+                    alarm.sleep_until(due_ns)
+                    self._flights[flight] = gevent.getcurrent()
+                    free_ns = self._perform(flight)
+                    due_ns = due_ns + pacing_ns if pacing_ns else free_ns
+                begin_ns = end_ns
+
+    # -- one request -------------------------------------------------------------------
+
+    def _next_flight(self, due_ns: int) -> _Flight:
+        texts = self._texts.take(self._plan.batch)
+        trace_id = f"{self._traces.getrandbits(128):032x}"
+        span_id = f"{self._traces.getrandbits(64):016x}"
+        request = self._encoder.request(
+            [text.text for text in texts], f"00-{trace_id}-{span_id}-01"
+        )
+        return _Flight(due_ns, texts, request, trace_id)
+
+    def _perform(self, flight: _Flight) -> int:
+        """Send, wait, check, record; returns the moment the answer was in."""
+        flight.sent_ns = time.monotonic_ns()
+        self._recorder.totals.sent += 1
+        exchange = self._client.exchange(flight.request, flight.sent_ns)
+        del self._flights[flight]
+        self._record(flight, exchange, self._check.outcome(exchange, len(flight.texts)))
+        return exchange.end_ns
+
+    def _record(self, flight: _Flight, exchange: Exchange, outcome: Outcome) -> None:
+        start_ns, sent_ns, first_ns = self._start_ns, exchange.sent_ns, exchange.first_byte_ns
+        server_us = exchange.server_us() if exchange.headers else {}
+        lag_ns = None if sent_ns is None else sent_ns - max(flight.due_ns, flight.slot_free_ns)
+        row = (
+            flight.due_ns - start_ns,
+            None if sent_ns is None else sent_ns - start_ns,
+            None if first_ns is None else first_ns - start_ns,
+            exchange.end_ns - start_ns,
+            lag_ns,
+            exchange.connect_ns,
+            exchange.status,
+            outcome.value,
+            flight.texts[0].text_class,
+            sum(len(text.text) for text in flight.texts),
+            count_tokens(exchange.body) if outcome is Outcome.OK else None,
+            len(flight.texts),
+            flight.texts[0].text_id,
+            len(exchange.body),
+            self._plan.worker,
+            flight.user,
+            flight.stage,
+            server_us.get("queue"),
+            server_us.get("tokenize"),
+            server_us.get("infer"),
+            server_us.get("serialize"),
+            flight.trace_id,
+        )
+        latency_s = (exchange.end_ns - flight.due_ns) / _NS
+        self._recorder.add(row, outcome, latency_s if outcome is Outcome.OK else math.inf)
+        if self._observe is not None:
+            self._observe(flight.texts[0].text_class, latency_s, len(exchange.body), outcome)
+
+    # -- time and the end --------------------------------------------------------------
+
+    def _elapsed_s(self) -> float:
+        return max(0.0, (time.monotonic_ns() - self._start_ns) / _NS)
+
+    def _count_scheduled(self) -> None:
+        now_ns = time.monotonic_ns() - self._start_ns
+        totals = self._recorder.totals
+        is_open = self._plan.loop == "open"
+        totals.scheduled = bisect_right(self._due_ns, now_ns) if is_open else totals.sent
+
+    def _tick(self) -> None:
+        while True:
+            gevent.sleep(1 - self._elapsed_s() % 1)
+            self._count_scheduled()
+            self._recorder.tick(self._elapsed_s())
+
+    def _end(self, status: str) -> None:
+        """Record what is in flight and close the files; only the first call counts.
+
+        It may run in gevent's hub, so nothing in it waits.
+        """
+        if self._ending:
+            return
+        self._ending = True
+        flights, self._flights = self._flights, {}
+        now_ns = time.monotonic_ns()
+        for flight in flights:
+            exchange = Exchange(flight.sent_ns, end_ns=now_ns)
+            self._record(flight, exchange, Outcome.INTERRUPTED)
+        gevent.killall([*self._jobs, *flights.values()], block=False)
+        self._client.close()
+        self._count_scheduled()
+        try:
+            self._recorder.close(self._elapsed_s(), self._ending_document(status))
+        except StoreError as error:
+            self._failure = self._failure or error
+            raise
+        finally:
+            self._ended.set()
+
+    def _ending_document(self, status: str) -> dict[str, Any]:
+        failure = self._failure
+        return {
+            "status": status,
+            "error": None if failure is None else str(failure),
+            "error_kind": None if failure is None else type(failure).__name__,
+            "warnings": self._check.warnings() + self._texts.warnings(),
+            "stale_retries": self._client.stale_retries,
+            "answers_checked": self._check.checked_in_full,
+        }

@@ -1,0 +1,141 @@
+"""The Locust side: a user class whose first user starts the dispatcher of its process.
+
+Under `slokit run` a plan file says what to do. Under plain `locust -f FILE --host URL` the
+scenario of the class does, and Locust's own statistics show latency from due. In both
+the number of Locust users changes nothing: one dispatcher a process offers the load, the
+other users stand by. Locust's statistics round and decide nothing.
+"""
+
+import os
+import random
+import resource
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import gevent
+import gevent.socket
+from locust import User, task
+
+from slokit.conventions import PLAN_ENV
+from slokit.core.sample import Outcome
+from slokit.errors import SlokitError, UsageError
+from slokit.load.engine import Engine
+from slokit.load.plan import LoadPlan
+from slokit.load.preflight import preflight
+from slokit.load.scenario import Scenario
+
+_STAND_BY_S: Final = 1.0
+_FAILED: Final = 70
+
+
+class EmbeddingUser(User):  # type: ignore[misc]
+    """Derive from it and set `scenario`; see the packaged scenarios."""
+
+    abstract = True
+    scenario: ClassVar[Scenario]
+    _dispatcher: ClassVar["_Dispatcher | None"] = None
+
+    @task  # type: ignore[untyped-decorator]
+    def offer_load(self) -> None:
+        """Start the dispatcher if this process has none; then stand by until Locust stops."""
+        if EmbeddingUser._dispatcher is None:
+            EmbeddingUser._dispatcher = _Dispatcher(self.environment, type(self).scenario)
+        gevent.sleep(_STAND_BY_S)
+
+    @classmethod
+    def release(cls) -> None:
+        """Let the next start of Locust have a dispatcher of its own."""
+        EmbeddingUser._dispatcher = None
+
+
+class _Dispatcher:
+    """Runs one engine beside Locust's users, and ends Locust's run when the load is over."""
+
+    def __init__(self, environment: Any, scenario: Scenario) -> None:
+        self._environment = environment
+        self._scenario = scenario
+        self._engine: Engine | None = None
+        self._stopped = False
+        self._plan_path = os.environ.get(PLAN_ENV)
+        environment.events.test_stopping.add_listener(self._stop)
+        environment.events.quitting.add_listener(self._stop)
+        if self._plan_path is not None:
+            gevent.spawn(_end_with_parent)
+        gevent.spawn(self._work)
+
+    def _work(self) -> None:
+        try:
+            if self._plan_path is None:
+                self._engine = Engine(self._plain_plan(), observe=self._tell_locust)
+            else:
+                plan = LoadPlan.from_json(Path(self._plan_path).read_text(encoding="utf-8"))
+                _allow_files(plan.max_in_flight)
+                self._engine = Engine(plan)
+            self._engine.run()
+        except BaseException:
+            self._environment.process_exit_code = _FAILED
+            raise
+        finally:
+            self._finish()
+
+    def _finish(self) -> None:
+        """Headless, Locust ends with the load; with its web page it waits for another start."""
+        runner = self._environment.runner
+        if self._environment.web_ui is None:
+            gevent.spawn(runner.quit)
+        else:
+            gevent.spawn(runner.stop)
+
+    def _stop(self, **_: Any) -> None:
+        if self._stopped:
+            return
+        self._stopped = True
+        self._environment.events.test_stopping.remove_listener(self._stop)
+        self._environment.events.quitting.remove_listener(self._stop)
+        EmbeddingUser.release()
+        if self._engine is not None:
+            self._engine.stop()
+
+    def _plain_plan(self) -> LoadPlan:
+        """The plan of the scenario itself, for a Locust that was started by hand."""
+        host = self._environment.host
+        if not host:
+            raise UsageError("no target: start Locust with --host URL")
+        plan = LoadPlan.of(
+            self._scenario,
+            name=type(self._scenario).__name__.lower(),
+            run_id="locust",
+            run_dir="",
+            url=host,
+            seed=random.SystemRandom().getrandbits(32),
+        )
+        target = preflight(plan)
+        return replace(plan, model=target.model, dim=target.dim)
+
+    def _tell_locust(self, text_class: str, latency_s: float, size: int, outcome: Outcome) -> None:
+        """One request into Locust's statistics: milliseconds from due, failed or not."""
+        self._environment.events.request.fire(
+            request_type="POST",
+            name=text_class,
+            response_time=latency_s * 1000,
+            response_length=size,
+            exception=None if outcome is Outcome.OK else SlokitError(outcome.value),
+            context={},
+        )
+
+
+def _end_with_parent() -> None:
+    """Stop in order when whoever started us is gone: our standard input ends then."""
+    gevent.socket.wait_read(0)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _allow_files(slots: int) -> None:
+    """Raise the limit of open files so that every slot can have its connection."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = slots + 256
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
