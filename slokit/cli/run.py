@@ -3,7 +3,6 @@
 import shlex
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -176,4 +175,3 @@ def show(document: Mapping[str, Any], *, as_json: bool, quiet: bool) -> None:
         console.print(f"{word}: {'; '.join(document['reasons']) or 'every objective holds'}")
         return
     console.print(render_run(document))
-    console.print(f"run: {Path(document['paths']['run'])}", soft_wrap=True)
