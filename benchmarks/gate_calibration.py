@@ -2,6 +2,7 @@
 
     python benchmarks/gate_calibration.py                       everything, several minutes
     python benchmarks/gate_calibration.py --systems M/M/1 --n 600 --e 0.05 --runs 200
+    python benchmarks/gate_calibration.py --table verdict       warm-up, trend and gate together
     python benchmarks/gate_calibration.py --table overload      the overload rule
     python benchmarks/gate_calibration.py --table compare       two runs of one service
 
@@ -15,16 +16,20 @@ where the quantile is twice its limit. A standard error follows the number of ru
 import argparse
 import math
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slokit.core.comparison import ChangeVerdict, compare
 from slokit.core.gate import latency_inflation, weigh
+from slokit.core.objective import parse_objective
 from slokit.core.sample import Samples
 from slokit.core.steady import State, in_flight, trend
+from slokit.core.verdict import Load, Verdict, judge
 
 Floats = NDArray[np.float64]
 
@@ -67,18 +72,22 @@ def simulate(
     else:
         awake = 1 - FREEZE_FOR / FREEZE_EVERY if system == "freeze" else 1.0
         due = np.cumsum(rng.exponential(1 / (utilisation * awake), shape), axis=1)
-        service = {
-            "M/M/1": lambda: rng.exponential(1, shape),
-            "M/D/1": lambda: np.ones(shape),
-            "log-normal": lambda: rng.lognormal(-0.125, 0.5, shape),
-            "freeze": lambda: rng.exponential(1, shape),
-        }[system]()
+        service = _service_times(system, shape, rng)
         if system == "freeze":
             due = due + rng.uniform(0, FREEZE_EVERY, (runs, 1))
             end = _thawed(_one_server(_awake(due), service))
         else:
             end = _one_server(due, service)
     return due[:, warm:], np.asarray(end)[:, warm:]
+
+
+def _service_times(system: str, shape: tuple[int, int], rng: np.random.Generator) -> Floats:
+    """Service times of mean 1."""
+    if system == "M/D/1":
+        return np.ones(shape)
+    if system == "log-normal":  # coefficient of variation 0.53
+        return rng.lognormal(-0.125, 0.5, shape)
+    return rng.exponential(1, shape)
 
 
 def _one_server(due: Floats, service: Floats) -> Floats:
@@ -159,37 +168,56 @@ def calibrate(
     limit = limits(system, utilisation, tails, study, rng)
     due, end = simulate(system, utilisation, runs, max(sizes), rng, warm_up(utilisation))
     for n in sizes:
-        counts = [in_flight(d[:n], d[:n], x[:n]) for d, x in zip(due, end, strict=True)]
-        latencies = (end - due)[:, :n]
+        runs_of_n = [(d[:n], x[:n]) for d, x in zip(due, end, strict=True)]
         for e in shares:
-            tried = {
-                "at": limit[e],
-                "half": limit[0.5 * e],
-                "double": limit[2 * e],
-                "twice": limit[e] / 2,
-            }
-            passes, fails = dict.fromkeys(tried, 0), dict.fromkeys(tried, 0)
-            inflations = []
-            for latency, count in zip(latencies, counts, strict=True):
-                for name, limit_s in tried.items():
-                    bad = latency > limit_s
-                    evidence = weigh(bad, e, latency_inflation(latency, bad, e, count))
-                    passes[name] += evidence.pass_p <= ALPHA
-                    fails[name] += evidence.fail_p <= ALPHA
-                    if name == "at":
-                        inflations.append(evidence.inflation)
-            yield Row(
-                system,
-                utilisation,
-                n,
-                e,
-                float(np.median(inflations)),
-                passes["at"] / runs,
-                fails["at"] / runs,
-                passes["half"] / runs,
-                fails["double"] / runs,
-                fails["twice"] / runs,
+            at, half, double, twice = (
+                _shares_decided(runs_of_n, limit_s, e)
+                for limit_s in (limit[e], limit[0.5 * e], limit[2 * e], limit[e] / 2)
             )
+            yield Row(system, utilisation, n, e, at[2], at[0], at[1], half[0], double[1], twice[1])
+
+
+def _shares_decided(
+    runs: list[tuple[Floats, Floats]], limit_s: float, e: float
+) -> tuple[float, float, float]:
+    """The shares of runs that pass and that fail a limit, and their median inflation."""
+    passes, fails, inflations = 0, 0, []
+    for due, end in runs:
+        latency = end - due
+        bad = latency > limit_s
+        inflated = latency_inflation(latency, bad, e, in_flight(due, due, end))
+        evidence = weigh(bad, e, inflated)
+        passes += evidence.pass_p <= ALPHA
+        fails += evidence.fail_p <= ALPHA
+        inflations.append(evidence.inflation)
+    return passes / len(runs), fails / len(runs), float(np.median(inflations))
+
+
+def verdict_shares(
+    system: str, utilisation: float, *, n: int, runs: int, study: int, seed: int
+) -> list[Counter[Verdict]]:
+    """Whole verdicts on `p95 <= L` of runs from an empty queue, 30 requests a second.
+
+    One count for each of three limits: the true P95, half of it, and 1.3 times it.
+    """
+    rng = np.random.default_rng([seed, SYSTEMS.index(system), int(100 * utilisation)])
+    true_p95 = limits(system, utilisation, [0.05], study, rng)[0.05]
+    due, end = simulate(system, utilisation, runs, n, rng, 0)
+    unit_s = n / 30 / float(np.mean(due[:, -1] - due[:, 0]))
+    counts = []
+    for scale in (1.0, 0.5, 1.3):
+        objective = replace(parse_objective("p95 <= 1s"), limit_s=scale * true_p95 * unit_s)
+        counts.append(
+            Counter(
+                judge(
+                    _samples(d * unit_s, x * unit_s),
+                    [objective],
+                    Load("open", 30.0, n, n, end_s=float(d[-1]) * unit_s),
+                ).verdict
+                for d, x in zip(due, end, strict=True)
+            )
+        )
+    return counts
 
 
 def overload_share(
@@ -208,20 +236,19 @@ def changed_share(utilisation: float, factor: float, *, n: int, runs: int, seed:
     warm = warm_up(utilisation)
     changed = 0
     for _ in range(runs):
-        base = simulate("M/M/1", utilisation, 1, n, rng, warm)
-        other = simulate("M/M/1", utilisation * factor, 1, n, rng, warm)
-        result = compare(
-            _samples(*base), _samples(other[0] * factor, other[1] * factor), seed=seed
-        )
+        [due], [end] = simulate("M/M/1", utilisation, 1, n, rng, warm)
+        [due_other], [end_other] = simulate("M/M/1", utilisation * factor, 1, n, rng, warm)
+        other = _samples(due_other * factor, end_other * factor)
+        result = compare(_samples(due, end), other, seed=seed)
         verdict = result.classes["all"]["p95"].verdict
         changed += verdict in {ChangeVerdict.REGRESSED, ChangeVerdict.IMPROVED}
     return changed / runs
 
 
 def _samples(due: Floats, end: Floats) -> Samples:
-    n = due.shape[1]
+    n = len(due)
     return Samples(
-        due[0], due[0], end[0], np.zeros(n), np.full(n, "ok"), np.full(n, "all"), np.zeros(n, int)
+        due, due, end, np.zeros(n), np.full(n, "ok"), np.full(n, "all"), np.zeros(n, int)
     )
 
 
@@ -248,6 +275,22 @@ def _print_gate(options: argparse.Namespace) -> None:
                     f"| {row.fail_twice_the_limit:.2f} |",
                     flush=True,
                 )
+
+
+def _print_verdict(options: argparse.Namespace) -> None:
+    print(f"{options.runs} runs a cell from an empty queue, the whole verdict on its P95")
+    print("| system | util. | n | false PASS | false FAIL | FAIL at 2 L | PASS at L / 1.3 |")
+    print("|---|---|---|---|---|---|---|")
+    for system, utilisation, n in product(options.systems, options.utilisations, options.n):
+        at, twice, below = verdict_shares(
+            system, utilisation, n=n, runs=options.runs, study=options.study, seed=options.seed
+        )
+        print(
+            f"| {system} | {utilisation:g} | {n} | {at[Verdict.PASS] / options.runs:.3f} "
+            f"| {at[Verdict.FAIL] / options.runs:.3f} | {twice[Verdict.FAIL] / options.runs:.2f} "
+            f"| {below[Verdict.PASS] / options.runs:.2f} |",
+            flush=True,
+        )
 
 
 def _print_overload(options: argparse.Namespace) -> None:
@@ -278,7 +321,9 @@ def _print_compare(options: argparse.Namespace) -> None:
 def main() -> None:
     """Print one of the tables of docs/verdict.md."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--table", choices=("gate", "overload", "compare"), default="gate")
+    parser.add_argument(
+        "--table", choices=("gate", "verdict", "overload", "compare"), default="gate"
+    )
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=SYSTEMS)
     parser.add_argument("--utilisations", nargs="+", type=float, default=UTILISATIONS)
     parser.add_argument("--n", nargs="+", type=int, default=SIZES)
@@ -287,7 +332,12 @@ def main() -> None:
     parser.add_argument("--study", type=int, default=4_000_000, help="requests behind each limit")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    tables = {"gate": _print_gate, "overload": _print_overload, "compare": _print_compare}
+    tables = {
+        "gate": _print_gate,
+        "verdict": _print_verdict,
+        "overload": _print_overload,
+        "compare": _print_compare,
+    }
     tables[options.table](options)
 
 

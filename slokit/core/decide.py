@@ -88,8 +88,8 @@ def undecided(
 
 
 def _latency(objective: Objective, group: Group, alpha: float) -> ObjectiveResult:
-    limit_s, allowed = objective.limit_s, objective.allowed_ratio
-    if limit_s is None or allowed is None or objective.quantile is None:
+    limit_s, allowed, q = objective.limit_s, objective.allowed_ratio, objective.quantile
+    if limit_s is None or allowed is None or q is None:
         raise ValueError(f"a latency objective needs a limit and a share: {objective}")
     time_s = group.time_s(objective.clock)
     bad = time_s >= limit_s if objective.strict else time_s > limit_s
@@ -98,20 +98,15 @@ def _latency(objective: Objective, group: Group, alpha: float) -> ObjectiveResul
     verdict = _verdict(evidence, alpha)
     value: float | None
     ci: Interval
-    if objective.expr.startswith("good"):
-        failed_low, failed_high = share_interval(evidence.bad_eff, evidence.n_eff, alpha)
-        value, ci = 1 - evidence.bad / evidence.total, (1 - failed_high, 1 - failed_low)
-        verb = wording.compared(verdict, "meets", "misses")
-        what = f"{wording.share(value)} within {wording.seconds(limit_s)} {verb} "
-        what += wording.share(1 - allowed)
+    if objective.expr.lower().startswith("good"):
+        value = 1 - evidence.bad / evidence.total
+        ci = _mirrored(share_interval(evidence.bad_eff, evidence.n_eff, alpha))
+        what = wording.good_share(verdict, evidence, limit_s)
     else:
-        value = quantile(time_s, objective.quantile)
-        ci = quantile_interval(time_s, objective.quantile, evidence.n_eff, alpha)
-        verb = wording.compared(verdict, "is within", "is above")
-        name = f"P{wording.digits(100 * objective.quantile)}"
-        name += " of the service time" if objective.clock is Clock.SERVICE else ""
-        what = f"{name} {wording.seconds(value)} {verb} {wording.seconds(limit_s)}"
-    slower = "were slower or failed" if not group.ok.all() else "were slower"
+        value = quantile(time_s, q)
+        ci = quantile_interval(time_s, q, evidence.n_eff, alpha)
+        what = wording.quantile(verdict, _name(q, objective.clock), value, limit_s)
+    slower = "were slower" if group.ok.all() else "were slower or failed"
     text = f"{what}: {wording.requests(evidence)} {slower}, {wording.share(allowed)} are allowed"
     return _result(
         objective, group, evidence, alpha, verdict=verdict, value=value, ci=ci, text=text
@@ -150,8 +145,8 @@ def _rate(objective: Objective, group: Group, alpha: float) -> ObjectiveResult:
         good = rate * (1 - evidence.bad / evidence.total)
         text = f"{wording.digits(good)} {verb} {wording.digits(asked)}: "
         text += f"{wording.requests(evidence)} failed"
-    low, high = share_interval(evidence.bad_eff, evidence.n_eff, alpha)
-    value, ci = rate * (1 - evidence.bad / evidence.total), (rate * (1 - high), rate * (1 - low))
+    low, high = _mirrored(share_interval(evidence.bad_eff, evidence.n_eff, alpha))
+    value, ci = rate * (1 - evidence.bad / evidence.total), (rate * low, rate * high)
     return _result(
         objective, group, evidence, alpha, verdict=verdict, value=value, ci=ci, text=text
     )
@@ -206,7 +201,7 @@ def _relative(
         verdict = Verdict.FAIL
     ratio = None if change.change_ratio is None else 1 + change.change_ratio
     verb = wording.compared(verdict, "is within", "is above")
-    name = f"P{wording.digits(100 * q)}"
+    name = _name(q, objective.clock)
     text = f"{name} {wording.seconds(change.candidate)} {verb} the baseline's "
     text += f"{wording.seconds(change.base)} + {wording.share(margin)}"
     text += " (weak: two stored runs, block bootstrap)"
@@ -216,6 +211,16 @@ def _relative(
         objective.expr, group.text_class, group.stage, verdict, ratio, ci, bad, len(group.ok),
         len(group.ok) / comparison.block_length(after, (q,)), text, fail_p=change.slower_p,
     )  # fmt: skip
+
+
+def _name(q: float, clock: Clock) -> str:
+    name = f"P{wording.digits(100 * q)}"
+    return name if clock is Clock.DUE else f"{name} of the service time"
+
+
+def _mirrored(interval: tuple[float, float]) -> tuple[float, float]:
+    """The interval of the good share from that of the bad one."""
+    return 1 - interval[1], 1 - interval[0]
 
 
 def _verdict(evidence: gate.Evidence, alpha: float) -> Verdict:

@@ -27,7 +27,7 @@ class Start(Enum):
         if self is Start.DUE:
             return samples.due_s
         if self is Start.DUE_AND_LAG:
-            return samples.due_s + samples.lag_s
+            return samples.due_s + np.nan_to_num(samples.lag_s)
         return np.where(np.isfinite(samples.sent_s), samples.sent_s, samples.due_s)
 
 

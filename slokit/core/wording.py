@@ -9,13 +9,13 @@ _SPACE: Final = " "
 
 
 def seconds(value_s: float | None) -> str:
-    """A time in the unit people use, three digits.
+    """A time in the unit people use, three digits; None is one without end.
 
     >>> seconds(0.1823), seconds(12.3456), seconds(0.00042), seconds(None)
-    ('182 ms', '12.3 s', '0.42 ms', 'a failed request')
+    ('182 ms', '12.3 s', '0.42 ms', 'unbounded')
     """
     if value_s is None:
-        return "a failed request"
+        return "unbounded"
     return f"{digits(value_s)} s" if value_s >= 1 else f"{digits(value_s * 1000)} ms"
 
 
@@ -51,6 +51,21 @@ def requests(evidence: Evidence) -> str:
     """`143 of 1 200 requests (11.9 %)`."""
     ratio = evidence.bad / evidence.total
     return f"{count(evidence.bad)} of {count(evidence.total)} requests ({share(ratio)})"
+
+
+def quantile(verdict: Verdict, name: str, value_s: float | None, limit_s: float) -> str:
+    """`P95 182 ms is above 150 ms`."""
+    if value_s is None:
+        return f"{name} falls on failed requests, {seconds(limit_s)} is the limit"
+    verb = compared(verdict, "is within", "is above")
+    return f"{name} {seconds(value_s)} {verb} {seconds(limit_s)}"
+
+
+def good_share(verdict: Verdict, evidence: Evidence, limit_s: float) -> str:
+    """`97.2 % within 150 ms misses 98.7 %`."""
+    good, asked = 1 - evidence.bad / evidence.total, 1 - evidence.allowed_ratio
+    verb = compared(verdict, "meets", "misses")
+    return f"{share(good)} within {seconds(limit_s)} {verb} {share(asked)}"
 
 
 def more(further: int | None) -> str:
