@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from slokit.report.format import (
     UNKNOWN,
+    about,
     change,
     clean,
     count,
@@ -89,7 +90,7 @@ def objectives(document: Mapping[str, Any], *, wide: bool) -> Table:
             ),
             f"{count(result['bad'])}/{count(result['total'])}",
             count(result["n_eff"]),
-            count(result["more_requests"]),
+            about(result["more_requests"]),
         )
         for result in results
     )
@@ -182,7 +183,7 @@ def comparison(document: Mapping[str, Any], *, wide: bool) -> Table:
         ("Class", "Latency", "Base, ms", "Candidate, ms", "Change", "Verdict"),
         tuple(rows),
         words=(0, 1, 5),
-        note=COMPARISON_NOTES[document["method"]],
+        note=f"In brackets 95 % intervals; {COMPARISON_NOTES[document['method']]}.",
     )
 
 
@@ -191,14 +192,14 @@ def generator_line(document: Mapping[str, Any]) -> str:
     generator = document["generator"]
     if generator is None:
         return "Generator: nothing was judged"
-    scheduled, sent = generator["scheduled"], generator["sent"]
     parts = [
         "valid" if generator["valid"] else "NOT VALID",
-        f"sent {count(sent)} of {count(scheduled)} scheduled",
+        f"sent {count(generator['sent'])} of {count(generator['scheduled'])} scheduled",
         f"dropped {count(generator['dropped'])}",
         f"lag P99 {duration(generator['lag_p99_s'])}",
-        f"busiest process {share(generator['cpu_ratio'])} of a core",
     ]
+    if generator["cpu_ratio"] is not None:
+        parts.append(f"busiest process {share(generator['cpu_ratio'])} of a core")
     return "Generator: " + " · ".join(parts)
 
 
@@ -231,24 +232,25 @@ def subject_line(document: Mapping[str, Any]) -> str:
 def environment_rows(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What was measured, where and with what: name and value, unknown ones left out."""
     known = {key: value for key, value in document["environment"].items() if value is not None}
-    rows = [
-        (name, clean(_ENVIRONMENT[key][1](value), NAME_LIMIT * 4))
-        for key, value in known.items()
-        if key in _ENVIRONMENT
-        for name in (_ENVIRONMENT[key][0],)
-    ]
+    rows = []
+    for key, value in known.items():
+        if key in _ENVIRONMENT:
+            name, write = _ENVIRONMENT[key]
+            rows.append((name, clean(write(value), NAME_LIMIT * 4)))
     labels = known.get("labels", {})
     return rows + [(f"label {clean(k, 30)}", clean(v, NAME_LIMIT)) for k, v in labels.items()]
 
 
 def _cut_line(cut: Mapping[str, Any]) -> str:
-    place = f"stage {cut['stage'] + 1}, " if cut["stage"] is not None else ""
-    label = f"{clean(cut['label'], NAME_LIMIT)}, " if cut["label"] else ""
+    place = f"Stage {cut['stage'] + 1}" if cut["stage"] is not None else ""
+    place += f" ({clean(cut['label'], NAME_LIMIT)})" if cut["label"] else ""
+    left_out = f"the first {duration(cut['warmup_s'])}, {count(cut['warmup_requests'])} requests"
+    if not cut["warmup_requests"]:
+        left_out = "none left out"
     before, after = number(cut["in_flight_before"]), number(cut["in_flight_after"])
     return (
-        f"Warm-up ({place}{label}not judged): {duration(cut['warmup_s'])}, "
-        f"{count(cut['warmup_requests'])} requests · then {cut['state']}, "
-        f"in flight {before} to {after}"
+        f"{place}{', warm-up' if place else 'Warm-up'}: {left_out}"
+        f" · then {cut['state']}, in flight {before} to {after}"
     )
 
 

@@ -61,6 +61,15 @@ def count(value: float | None) -> str:
     return _grouped(value, 0)
 
 
+def about(value: float | None) -> str:
+    """An estimated whole number, to two digits.
+
+    >>> about(12374), about(37)
+    ('~12\u202f000', '~37')
+    """
+    return f"~{_grouped(float(f'{value:.1e}'), 0)}" if _known(value) else UNKNOWN
+
+
 def duration(seconds: float | None) -> str:
     """A time with the unit that reads best.
 
@@ -209,7 +218,7 @@ def _share_digits(ratio: float | None) -> str:
     if not _known(ratio):
         return UNKNOWN
     percent, rest = ratio * 100, (1 - ratio) * 100
-    decimals = min(_SHARE_DECIMALS, max(_decimals(percent, 3), _decimals(rest, 2)))
+    decimals = min(_SHARE_DECIMALS, max(_decimals(percent, 3), _decimals(rest, 3)))
     text = _grouped(percent, decimals)
     text = text.rstrip("0").rstrip(".") if "." in text else text
     smallest = f"{10**-_SHARE_DECIMALS:.{_SHARE_DECIMALS}f}"

@@ -42,14 +42,14 @@ def test_a_run_reads_from_verdict_to_evidence(run_document) -> None:
     expected = [
         "PASS ✓ p95 <= 150ms [short] 95.2 ms 12/1500 612 –",
         "[90.1, 99.3] ms",
-        "INCONCLUSIVE ? p95 <= 150ms [medium] 142 ms 65/1500 612 2400",
+        "INCONCLUSIVE ? p95 <= 150ms [medium] 142 ms 65/1500 612 ~2400",
         "[130, –] ms",
         "FAIL ✗ p95 <= 150ms [long] 182 ms 143/1200 612 –",
         "PASS ✓ errors[all] <= 0.2% 0.04 % 2/4200 612 –",
         "short 1500 3 0 38.2 42.1 42.1 95.2 142 –",
         "short 93.2 140 2.10 3.38x –",
         "–: falls on requests without a good answer, or nothing was measured.",
-        "Warm-up (not judged): 5.00 s, 251 requests · then steady, in flight 2.10 to 2.40",
+        "Warm-up: the first 5.00 s, 251 requests · then steady, in flight 2.10 to 2.40",
         "Generator: valid · sent 4198 of 4200 scheduled · dropped 2 · lag P99 2.10 ms ·",
         "run: runs/20261120T104424Z-mixed-ab12",
     ]
@@ -67,7 +67,7 @@ def test_stages_are_told_apart(run_document, objective_row) -> None:
     document = run_document(objectives=[objective_row(stage=1)], cuts=[cut])
     text = " ".join(rows(shown(terminal.render_run(document), width=200)))
     assert "p95 <= 150ms [short] stage 2" in text
-    assert "Warm-up (stage 2, 10 users, not judged): 5.00 s" in text
+    assert "Stage 2 (10 users), warm-up: the first 5.00 s" in text
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,9 @@ def test_a_comparison_shows_both_sides_with_their_intervals(comparison_document)
     at = lines.index("short P95 210 95.0 -54.8 % IMPROVED ✓")
     assert lines[at + 1] == "[199, 220] [90.2, –] [-58.1, -51.2]"
     assert "long P99 210 – – INCONCLUSIVE ?" in lines
-    assert lines[-2].startswith("weak: block bootstrap of two stored runs")
+    assert lines[-3].startswith(
+        "In brackets 95 % intervals; weak: block bootstrap of two stored runs"
+    )
 
 
 def test_a_comparison_says_what_makes_it_doubtful(comparison_document) -> None:
