@@ -63,7 +63,7 @@ readme: $(STAMPS)/dev
 	$(BIN)/python docs/update_readme.py
 
 lock: $(STAMPS)/dev
-	$(BIN)/python -m pip freeze --exclude-editable | sed -E 's/\+cpu$$//; /@/d' > constraints.txt
+	$(BIN)/python -m pip freeze --exclude-editable | sed -E "s#\+cpu\$\$##; / @ /d" > constraints.txt
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -17,7 +17,7 @@ BLOCK = re.compile(r"(<!-- demo:begin -->\n).*?(<!-- demo:end -->)", re.DOTALL)
 def main() -> None:
     """Measure, then rewrite the block between the two marks."""
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(  # noqa: S603 - our own command
+        done = subprocess.run(
             [sys.executable, "-m", "slokit", "demo", "--runs", folder],
             check=True,
             stdout=subprocess.PIPE,
