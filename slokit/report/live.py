@@ -26,6 +26,7 @@ HISTORY: Final = 60  # ticks in the curve of the rolling P95
 _BARS: Final = "▁▂▃▄▅▆▇█"
 
 Tick = Mapping[str, Any]
+_START: Final[Tick] = {"t_s": 0.0, "scheduled": 0, "sent": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,10 @@ class Ticks:
 
     def add(self, row: Tick) -> None:
         """Take one row; its columns are conventions.TICK_COLUMNS."""
-        rows = self._rows.setdefault(int(row["worker"]), deque(maxlen=RATE_WINDOW + 1))
-        rows.append(row)
+        worker = int(row["worker"])
+        if worker not in self._rows:
+            self._rows[worker] = deque([_START], maxlen=RATE_WINDOW + 1)
+        self._rows[worker].append(row)
 
     def progress(self) -> Progress | None:
         """Where the run stands; None before the first tick."""
@@ -91,7 +94,7 @@ class LiveView:
         self._console, self._total_s, self._title = console, total_s, title
         self._ticks = Ticks()
         self._p95s: deque[float | None] = deque(maxlen=HISTORY)
-        self._shown_at_s = 0.0
+        self._seen_at_s = self._shown_at_s = 0.0
         self._live: Live | None = None
 
     def __enter__(self) -> Self:
@@ -118,7 +121,9 @@ class LiveView:
         progress = self._ticks.progress()
         if progress is None:
             return
-        self._p95s.append(progress.p95_s)
+        if progress.at_s > self._seen_at_s:
+            self._p95s.append(progress.p95_s)
+            self._seen_at_s = progress.at_s
         step_s = REDRAW_S if self._live else LINE_EVERY_S
         if progress.at_s - self._shown_at_s < step_s:
             return
@@ -185,8 +190,7 @@ def curve(values: Iterable[float | None]) -> str:
 
 
 def _rate(rows: deque[Tick], column: str) -> float:
-    """Requests a second of one process over its last ticks; from the start when there is one."""
-    last = rows[-1]
-    first = rows[0] if len(rows) > 1 else {"t_s": 0.0, column: 0}
+    """Requests a second of one process over its last ticks."""
+    first, last = rows[0], rows[-1]
     span_s = last["t_s"] - first["t_s"]
     return float(last[column] - first[column]) / span_s if span_s > 0 else 0.0

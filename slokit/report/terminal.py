@@ -62,16 +62,23 @@ def render_list(
     if not rows:
         return Text(empty)
     texts = tuple(tuple(clean(cell, 200) for cell in row) for row in rows)
-    return table(cells.Table(title, tuple(head), texts, words=tuple(range(len(head)))))
+    content = cells.Table(title, tuple(head), texts, words=tuple(range(len(head))))
+    return table(content, whole=(0,))
 
 
-def table(content: cells.Table) -> ConsoleRenderable:
-    """Lay out one table: words to the left, numbers to the right, no rules to draw."""
+def table(content: cells.Table, *, whole: tuple[int, ...] = ()) -> ConsoleRenderable:
+    """Lay out one table: words to the left, numbers to the right, no rules to draw.
+
+    Numbers and the `whole` columns (names to be copied) are never broken over lines.
+    """
     lines = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold underline")
     for index, name in enumerate(content.head):
         words = index in content.words
         lines.add_column(
-            Text(name), justify="left" if words else "right", overflow="fold", no_wrap=not words
+            Text(name),
+            justify="left" if words else "right",
+            overflow="fold",
+            no_wrap=not words or index in whole,
         )
     for row in content.rows:
         lines.add_row(*(_cell(text) for text in row))

@@ -86,6 +86,19 @@ def test_a_terminal_is_redrawn_at_most_twice_a_second() -> None:
     assert target.getvalue().count("in flight") == 8 + 1  # in 4 s, and once when it ends
 
 
+def test_polling_without_news_draws_nothing_new() -> None:
+    """The caller asks several times a second: one second is one bar of the curve."""
+    out, target = console(is_terminal=True)
+    with LiveView(out, 60.0) as view:
+        for second in range(1, 4):
+            view.update([tick(second)])
+            for _ in range(4):
+                view.update([])
+    assert target.getvalue().count("in flight") == 3 + 1
+    assert "███" in target.getvalue()
+    assert "████" not in target.getvalue()
+
+
 def test_a_terminal_is_given_back() -> None:
     """The cursor is shown again, also when the run ends in an error."""
     out, target = console(is_terminal=True)
@@ -131,6 +144,9 @@ def test_a_terminal_is_given_back() -> None:
             [tick(1, p95_s=None, cpu_ratio=None)], {"p95_s": None, "cpu_ratio": 0.0}, id="no answer"
         ),
         pytest.param([tick(0)], {"sent_rps": 0.0}, id="no time has passed"),
+        pytest.param(
+            [tick(1, t_s=0.95), tick(1)], {"sent_rps": 50.0}, id="two ticks in the first second"
+        ),
     ],
 )
 def test_progress(rows: list[Tick], expected: dict[str, Any]) -> None:

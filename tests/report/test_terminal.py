@@ -139,5 +139,13 @@ def test_a_list(hostile: str) -> None:
     assert lines[2].startswith("a PASS ✓ a|b <script>")
 
 
+def test_a_name_to_be_copied_is_never_broken() -> None:
+    name = "20261120T104424Z-concurrency_ramp-ab12"
+    row = (name, "INCONCLUSIVE ?", "1 200 ms", "http://127.0.0.1:8000/v1/embeddings")
+    text = shown(terminal.render_list("Runs", ("run", "verdict", "P95", "target"), [row], empty=""))
+    assert name in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
 def test_an_empty_list_says_what_to_do() -> None:
     assert shown(terminal.render_list("Runs", ("run",), [], empty="none yet")) == "none yet\n"
