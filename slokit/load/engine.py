@@ -29,6 +29,7 @@ from slokit.load.texts import Text, TextSource
 from slokit.load.wire import Exchange, WireClient
 
 _NS: Final = 1_000_000_000
+RECONNECT_NS: Final = 100_000_000  # a closed-loop user's pause after a failed connection
 LEAD_NS: Final = 50_000_000  # from the end of the preparations to time 0
 
 Observer = Callable[[str, float, int, Outcome], None]  # class, latency_s, bytes, outcome
@@ -100,6 +101,7 @@ class Engine:
             )
             shared = seconds[self._plan.worker :: self._plan.workers]
             self._due_ns = (shared * _NS).astype("int64").tolist()
+        self._client.warm_up()
         # What exists now lives for the whole run: keep the collector from walking through it,
         # so that a collection in the middle of the load is short.
         gc.collect()
@@ -145,7 +147,8 @@ class Engine:
 
         The next intended start is one pacing after the last one, even when the answer
         took longer: then it is in the past and the wait counts into the latency. Without
-        pacing it is the moment the answer was in.
+        pacing it is the moment the answer was in, or a little later where there was no
+        service to answer: a dead port is not to be asked ten thousand times a second.
         """
         begin_ns = self._start_ns
         pacing_ns = int(self._plan.pacing_s * _NS)
@@ -157,10 +160,12 @@ class Engine:
                 while user < stage.users and due_ns < end_ns:
                     flight = self._next_flight(due_ns)
                     flight.user, flight.stage, flight.slot_free_ns = user, number, free_ns
-                    alarm.sleep_until(due_ns)
+                    if due_ns > time.monotonic_ns():
+                        alarm.sleep_until(due_ns)
                     self._flights[flight] = gevent.getcurrent()
-                    free_ns = self._perform(flight)
-                    due_ns = due_ns + pacing_ns if pacing_ns else free_ns
+                    outcome, free_ns = self._perform(flight)
+                    pause_ns = RECONNECT_NS if outcome is Outcome.CONNECT else 0
+                    due_ns = due_ns + pacing_ns if pacing_ns else free_ns + pause_ns
                 begin_ns = end_ns
 
     # -- one request -------------------------------------------------------------------
@@ -174,14 +179,15 @@ class Engine:
         )
         return _Flight(due_ns, texts, request, trace_id)
 
-    def _perform(self, flight: _Flight) -> int:
-        """Send, wait, check, record; returns the moment the answer was in."""
+    def _perform(self, flight: _Flight) -> tuple[Outcome, int]:
+        """Send, wait, check, record; returns the outcome and the moment the answer was in."""
         flight.sent_ns = time.monotonic_ns()
         self._recorder.totals.sent += 1
         exchange = self._client.exchange(flight.request, flight.sent_ns)
         del self._flights[flight]
-        self._record(flight, exchange, self._check.outcome(exchange, len(flight.texts)))
-        return exchange.end_ns
+        outcome = self._check.outcome(exchange, len(flight.texts))
+        self._record(flight, exchange, outcome)
+        return outcome, exchange.end_ns
 
     def _record(self, flight: _Flight, exchange: Exchange, outcome: Outcome) -> None:
         start_ns, sent_ns, first_ns = self._start_ns, exchange.sent_ns, exchange.first_byte_ns
@@ -213,7 +219,7 @@ class Engine:
         )
         latency_s = (exchange.end_ns - flight.due_ns) / _NS
         self._recorder.add(row, outcome, latency_s if outcome is Outcome.OK else math.inf)
-        if self._observe is not None:
+        if self._observe is not None and outcome is not Outcome.INTERRUPTED:
             self._observe(flight.texts[0].text_class, latency_s, len(exchange.body), outcome)
 
     # -- time and the end --------------------------------------------------------------

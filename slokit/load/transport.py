@@ -31,6 +31,13 @@ class Dialer:
         self._tls = tls_context(plan, gevent.ssl.SSLContext) if is_tls else None
         self._addresses: list[tuple[Any, ...]] = []
 
+    def resolve(self) -> None:
+        """Look the name up. Raises OSError when it has no address."""
+        near = self._proxy or self._target
+        self._addresses = gevent.socket.getaddrinfo(
+            near.host, near.port, type=gevent.socket.SOCK_STREAM
+        )
+
     def dial(self, budget_s: float) -> Any:
         """A connected socket, TLS handshake done, within `budget_s`.
 
@@ -38,10 +45,7 @@ class Dialer:
         """
         with gevent.Timeout(budget_s, TimeoutError("connecting took too long")):
             if not self._addresses:
-                near = self._proxy or self._target
-                self._addresses = gevent.socket.getaddrinfo(
-                    near.host, near.port, type=gevent.socket.SOCK_STREAM
-                )
+                self.resolve()
             plain = self._first_to_accept()
             try:
                 if self._proxy is not None and self._tls is not None:

@@ -6,6 +6,7 @@ connection is looked for, because a slow accept is the service's; `end` when the
 is in. The outcome speaks of the transport; what a body is worth is for protocol.py.
 """
 
+import contextlib
 import re
 import time
 from collections.abc import Callable
@@ -131,6 +132,11 @@ class WireClient:
         self._now = now
         self._idle: list[_Connection] = []
         self.stale_retries = 0
+
+    def warm_up(self) -> None:
+        """Look the service's name up, so that the first request does not have to."""
+        with contextlib.suppress(OSError):  # each request will find out and say so
+            self._dialer.resolve()
 
     def exchange(self, request: bytes, sent_ns: int) -> Exchange:
         """Send the bytes of one request and read its answer; every failure is an outcome.

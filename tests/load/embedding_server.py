@@ -40,9 +40,7 @@ class Service:
         await self.serve_slowly()
         asked = json.loads(body)["input"]
         texts = [asked] if isinstance(asked, str) else asked
-        rows = [
-            {"object": "embedding", "index": i, "embedding": VECTOR} for i in range(len(texts))
-        ]
+        rows = [{"object": "embedding", "index": i, "embedding": VECTOR} for i in range(len(texts))]
         tokens = sum(len(text) for text in texts)
         return reply(
             {"object": "list", "data": rows, "usage": {"prompt_tokens": tokens}},
