@@ -4,9 +4,11 @@ Everything from outside is shown as plain text, never as markup. Lines and colou
 console's business: one that is no terminal gets the same words without them.
 """
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, Group, RenderResult
 from rich.panel import Panel
 from rich.table import Table as RichTable
@@ -39,7 +41,7 @@ def render_run(document: Mapping[str, Any]) -> ConsoleRenderable:
         parts += [Text(), table(cells.tails(document))]
     lines = [*cells.cut_lines(document), cells.generator_line(document)]
     lines += [f"{name}: {clean(path, 400)}" for name, path in document["paths"].items()]
-    return Group(*parts, Text(), *(Text(line, overflow="fold") for line in lines))
+    return Group(*parts, Text(), *(_Line(line) for line in lines))
 
 
 def render_comparison(document: Mapping[str, Any]) -> ConsoleRenderable:
@@ -89,7 +91,7 @@ def table(content: cells.Table, *, whole: tuple[int, ...] = ()) -> ConsoleRender
 def _verdict(document: Mapping[str, Any]) -> ConsoleRenderable:
     word = verdict_word(document["verdict"])
     head = Text.assemble((word, _STYLES[word.split()[0]]), f"   exit code {document['exit_code']}")
-    lines = [Text(f"· {line}", overflow="fold") for line in cells.reason_lines(document)]
+    lines: list[ConsoleRenderable] = [_Line(f"· {text}") for text in cells.reason_lines(document)]
     lines += [
         Text(f"! {line}", style="yellow", overflow="fold") for line in cells.warning_lines(document)
     ]
@@ -115,9 +117,22 @@ class _Framed:
             yield self._content
 
 
-def _warnings(document: Mapping[str, Any]) -> list[Text]:
-    lines = cells.warning_lines(document)
-    return [Text(f"! {line}", style="yellow", overflow="fold") for line in lines]
+def _warnings(document: Mapping[str, Any]) -> list[ConsoleRenderable]:
+    return [_Line(f"! {text}", "yellow") for text in cells.warning_lines(document)]
+
+
+class _Line:
+    """A sentence, broken where a reader would: not inside `1 200` nor before `%`."""
+
+    def __init__(self, text: str, style: str = "") -> None:
+        self._text, self._style = text, style
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
+        text = self._text.replace(" %", "\u00a0%")
+        if cell_len(text) == len(text):  # wide characters are left to rich
+            lines = textwrap.wrap(text, options.max_width, break_on_hyphens=False)
+            text = "\n".join(lines)
+        yield Text(text.replace("\u00a0", " "), self._style, overflow="fold")
 
 
 def _cell(text: str) -> Text:

@@ -82,6 +82,14 @@ def test_no_sad_run_is_wider_than_the_screen(sad_run: dict[str, Any], is_termina
     assert "\x00" not in plain
 
 
+def test_a_number_stays_with_its_unit_and_its_digits(run_document) -> None:
+    for padding in range(40, 76):
+        reason = "x" * padding + " 1\u202f200 were slower, 5 % are allowed"
+        text = shown(terminal.render_run(run_document(reasons=[reason])))
+        assert "1\u202f200" in text
+        assert "5 %" in text
+
+
 def test_colour_is_for_terminals_only(run_document) -> None:
     assert ESCAPE in shown(terminal.render_run(run_document()), is_terminal=True)
     assert ESCAPE not in shown(terminal.render_run(run_document()))
