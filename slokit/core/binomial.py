@@ -57,14 +57,17 @@ def share_interval(t: float, n: float, alpha: float) -> tuple[float, float]:
 
 
 def student_tail(t: float, degrees: float) -> float:
-    """P(T >= t) of Student's t for t >= 0 (DLMF 8.17: half of I_{v/(v+t^2)}(v/2, 1/2)).
+    """P(T >= t) of Student's t for t >= 0: half of I_{v/(v+t^2)}(v/2, 1/2).
 
     >>> f"{student_tail(1.833, 9):.3f}"
     '0.050'
     """
     if math.isinf(t):
         return 0.0
-    return 0.5 * betainc(degrees / 2, 0.5, degrees / (degrees + t * t))
+    square = t * t
+    if square < degrees:  # from the other side, where no digits cancel
+        return 0.5 - 0.5 * betainc(0.5, degrees / 2, square / (degrees + square))
+    return 0.5 * betainc(degrees / 2, 0.5, degrees / (degrees + square))
 
 
 def solve(f: Callable[[float], float], low: float, high: float) -> float:

@@ -22,6 +22,7 @@ MSER_MIN_REQUESTS: Final = 1000  # on shorter runs MSER cuts half of a steady ru
 MSER_BATCH: Final = 5
 MSER_MAX_SHARE: Final = 0.25
 OVERLOAD_P: Final = 0.05
+OVERLOAD_MIN_GROWTH: Final = 40  # requests, on top of sqrt(n)
 DRIFT_P: Final = 0.005
 
 
@@ -100,8 +101,9 @@ def trend(counts: IntArray) -> Trend:
     """Judge in-flight counts of an open-loop run, shape (n,), in order of due time.
 
     The steps between the means of ten batches are tested by Student's t, which no burst and
-    no sawtooth passes. A queue asked for exactly what it can do wanders by about sqrt(2 n)
-    requests and comes back; growth beyond that, step by step, is overload.
+    no sawtooth passes. Growth must also exceed sqrt(n) + 40 requests: a queue near its
+    capacity wanders by as much, and a server that works in batches by one or two of them,
+    and both come back. docs/verdict.md has how often this is right.
     """
     n = len(counts)
     if n < BATCHES:
@@ -109,7 +111,7 @@ def trend(counts: IntArray) -> Trend:
     means = batch_means(counts.astype(np.float64))
     before, after = float(means[0]), float(means[-1])
     growth, p = after - before, _steps_p(means)
-    if p <= OVERLOAD_P and growth >= 2 * math.sqrt(n) + 8:
+    if p <= OVERLOAD_P and growth >= math.sqrt(n) + OVERLOAD_MIN_GROWTH:
         return Trend(State.OVERLOADED, before, after)
     moved = abs(growth) >= max(1.0, 0.5 * min(before, after))
     return Trend(State.DRIFTING if moved and p <= DRIFT_P else State.STEADY, before, after)
