@@ -234,10 +234,14 @@ class Engine:
         totals.scheduled = bisect_right(self._due_ns, now_ns) if is_open else totals.sent
 
     def _tick(self) -> None:
-        while True:
-            gevent.sleep(1 - self._elapsed_s() % 1)
-            self._count_scheduled()
-            self._recorder.tick(self._elapsed_s())
+        """Report at each full second of the run; one that could not be kept is left out."""
+        second = 0
+        with Alarm() as alarm:
+            while True:
+                second = max(second + 1, math.ceil(self._elapsed_s()))
+                alarm.sleep_until(self._start_ns + second * _NS)
+                self._count_scheduled()
+                self._recorder.tick(self._elapsed_s())
 
     def _end(self, status: str) -> None:
         """Record what is in flight and close the files; only the first call counts.

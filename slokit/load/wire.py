@@ -76,17 +76,22 @@ class _Connection:
         self.status: int | None = None
         self.headers: list[tuple[bytes, bytes]] = []
         self.parts: list[bytes] = []
-        self.size = 0  # bytes of the head, then of the body
+        self.head_size = self.body_size = 0
         self.in_body = self.complete = self.keep_alive = self.has_length = False
 
     def feed(self, data: bytes) -> None:
-        """Parse bytes. Raises HttpParserError for anything that is no answer."""
+        """Parse bytes. Raises HttpParserError for anything that is no answer.
+
+        The last piece of a head may bring bytes of the body with it: they count as head.
+        """
         if not self.in_body:
-            self.size += len(data)
-        self._parser.feed_data(data)
-        limit = MAX_BODY_BYTES if self.in_body else MAX_HEAD_BYTES
-        if self.size > limit:
-            raise httptools.HttpParserError(f"more than {limit} bytes")
+            self.head_size += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as error:
+            raise httptools.HttpParserError("the service changes the protocol") from error
+        if self.head_size > MAX_HEAD_BYTES or self.body_size > MAX_BODY_BYTES:
+            raise httptools.HttpParserError("the answer is too large")
 
     def end_of_stream(self) -> Outcome:
         """What the end of the stream makes of the answer so far."""
@@ -107,11 +112,11 @@ class _Connection:
 
     def on_headers_complete(self) -> None:
         self.status = self._parser.get_status_code()
-        self.in_body, self.size = self.status >= 200, 0
+        self.in_body = self.status >= 200
 
     def on_body(self, data: bytes) -> None:
         self.parts.append(data)
-        self.size += len(data)
+        self.body_size += len(data)
 
     def on_message_complete(self) -> None:
         if self.in_body:
