@@ -189,7 +189,7 @@ def _tensors(path: Path) -> list[tuple[str, dict[str, Any]]]:
         tensors: list[tuple[str, dict[str, Any]]] = safetensors.deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
     except safetensors.SafetensorError as error:
         raise SetupError(f"{path}: not a safetensors file: {error}") from error
-    return tensors
+    return sorted(tensors, key=lambda named: named[0])  # a fault names the same array each time
 
 
 def _canonical(name: str) -> str:

@@ -56,7 +56,7 @@ def serve(options: Options) -> int:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     settings = options.settings
     choice = choose(settings.engine, settings.precision, options.device, detect())
-    listener = _listen(options.host, options.port)
+    listener = listen(options.host, options.port)
     loop_factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
     if settings.event_loop == "uvloop":
         import uvloop  # noqa: PLC0415  # not on every platform
@@ -67,7 +67,8 @@ def serve(options: Options) -> int:
     return 0
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Open the port; SetupError if that cannot be."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio switches Nagle's algorithm off only where the protocol is named: without it, each
     # answer waits 40 ms for the client's delayed acknowledgement.
