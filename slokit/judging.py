@@ -103,13 +103,14 @@ def offered(run: Run, samples: Samples) -> Load:
     """What a stored run offered: from its manifest, its series and its samples."""
     load: Mapping[str, Any] = run.manifest["load"]
     scheduled, cpu_ratio = _series_facts(run.folder / SERIES_FILE)
+    is_cut_short = run.manifest["status"] != "complete" and len(samples)
     stages = tuple(Stage(**stage) for stage in load["stages"])
     return Load(
         loop=load["loop"],
         rate_rps=load["rate_rps"],
         scheduled=max(scheduled, len(samples)),
         sent=int(np.isfinite(samples.sent_s).sum()),
-        end_s=float(load["duration_s"]),
+        end_s=float(samples.due_s[-1] if is_cut_short else load["duration_s"]),
         stages=stages,
         cpu_ratio=cpu_ratio,
     )

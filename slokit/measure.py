@@ -103,6 +103,7 @@ def _failed(run: Run, error: SlokitError, status: str) -> Measured:
         paths={"run": str(run.folder)},
         reasons=[str(error)],
     )
+    document["warnings"] = list(run.manifest["warnings"])
     run.write_verdict(document)
     return Measured(run, document)
 

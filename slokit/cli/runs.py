@@ -1,15 +1,17 @@
 """`slokit runs list|show`: what is in the store."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from slokit.cli._emit import people, print_json
-from slokit.errors import UsageError
+from slokit.conventions import SCHEMA_VERSION, VERDICT_FILE
+from slokit.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
     from slokit.runs.store import Run
 
+KEYS: Final = frozenset({"verdict", "objectives", "summary", "reasons", "environment", "paths"})
 _STORE = click.option(
     "--runs", metavar="DIR", help="The run store [default: $SLOKIT_RUNS or ./runs]."
 )
@@ -67,13 +69,18 @@ def show_run(*, run: str, runs: str | None, as_json: bool) -> None:
 
 
 def stored_document(run: "Run") -> dict[str, Any]:
-    """The verdict document of a stored run. Raises UsageError while there is none."""
+    """The verdict document of a stored run.
+
+    Raises UsageError while there is none, StoreError when it is damaged.
+    """
     document = run.verdict()
     if document is None:
         raise UsageError(
             f"run {run.run_id} has no verdict ({run.manifest.get('status')}); "
             f'its samples can still be judged: slokit judge {run.run_id} --slo "p95 <= 150ms"'
         )
+    if document.get("schema") != SCHEMA_VERSION or not KEYS <= document.keys():
+        raise StoreError(f"{run.folder / VERDICT_FILE} is no verdict of schema {SCHEMA_VERSION}")
     return document
 
 

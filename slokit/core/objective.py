@@ -249,4 +249,7 @@ def _value(reader: _Reader, parse: Callable[[str], float], text: str, at: int) -
 
 
 def _tidy(text: str) -> str:
-    return " ".join(text.split())
+    """Single spaces, and the word that says what it is about in lower case: P95 is p95."""
+    words = " ".join(text.split())
+    head = _HEAD.match(words)
+    return words[: head.end()].lower() + words[head.end() :] if head else words
