@@ -79,7 +79,7 @@ def stored_document(run: "Run") -> dict[str, Any]:
             f"run {run.run_id} has no verdict ({run.manifest.get('status')}); "
             f'its samples can still be judged: slokit judge {run.run_id} --slo "p95 <= 150ms"'
         )
-    if document.get("schema") != SCHEMA_VERSION or not KEYS <= document.keys():
+    if document.get("schema") != SCHEMA_VERSION or not document.keys() >= KEYS:
         raise StoreError(f"{run.folder / VERDICT_FILE} is no verdict of schema {SCHEMA_VERSION}")
     return document
 

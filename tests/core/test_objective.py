@@ -23,7 +23,7 @@ from slokit.errors import ExpressionError
         pytest.param(
             "  P99.9[short]   <  95ms ",
             Objective(
-                "P99.9[short] < 95ms",
+                "p99.9[short] < 95ms",
                 Metric.LATENCY,
                 text_class="short",
                 strict=True,

@@ -3,10 +3,6 @@
 from typing import Any
 
 import pytest
-from hypothesis import settings
-
-settings.register_profile("no clock", deadline=None)  # a busy machine is no failure
-settings.load_profile("no clock")
 
 Document = dict[str, Any]
 
