@@ -1,5 +1,6 @@
 """Everything a load process needs to know, as one frozen value that travels as JSON."""
 
+import base64
 import ipaddress
 import json
 import math
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from slokit.errors import UsageError
@@ -188,6 +189,15 @@ class LoadPlan:
     def expected_requests(self) -> float | None:
         """Mean number of requests of an open loop; None for a closed one."""
         return None if self.rate_rps is None else self.rate_rps * self.duration_s
+
+    @property
+    def proxy_credentials(self) -> str | None:
+        """The value of Proxy-Authorization for user and password in the proxy's URL."""
+        parts = urlsplit(self.proxy or "")
+        if parts.username is None:
+            return None
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        return "Basic " + base64.b64encode(pair.encode()).decode("ascii")
 
     def seed_for(self, purpose: str) -> int:
         """A seed of its own for `schedule`, `texts` or `trace`."""

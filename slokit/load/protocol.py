@@ -91,6 +91,8 @@ class RequestEncoder:
             "accept": "application/json",
             RUN_ID_HEADER.lower(): plan.run_id,
         }
+        if forwarded and (credentials := plan.proxy_credentials):
+            headers["proxy-authorization"] = credentials
         if key is not None:
             headers["authorization"] = f"Bearer {key}"
         headers |= {name.lower(): value for name, value in plan.headers}
@@ -171,7 +173,10 @@ def _numbers(row: Any) -> NDArray[np.float64]:
         return np.frombuffer(base64.b64decode(row, validate=True), "<f4").astype(np.float64)
     if not isinstance(row, list) or any(isinstance(number, bool) for number in row):
         raise TypeError("an embedding is a list of numbers")
-    return np.array([math.nan if number is None else number for number in row], dtype=np.float64)
+    vector = np.array([math.nan if number is None else number for number in row], dtype=np.float64)
+    if vector.ndim != 1:
+        raise TypeError("an embedding is one list of numbers")
+    return vector
 
 
 def _excerpt(body: bytes, limit: int = 80) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-import pyarrow
+import pyarrow as pa
 
 from slokit.conventions import JOURNAL_SUFFIX, SAMPLE_COLUMNS, SAMPLES_PREFIX, TICKS_PREFIX
 from slokit.core.sample import Outcome
@@ -62,7 +62,7 @@ class Recorder:
         if plan.run_dir:
             # The first conversion imports pandas, half a second in which nothing else would
             # run: that must not happen at the first batch, in the middle of the load.
-            pyarrow.array([plan.run_id])
+            pa.array([plan.run_id])
             self._journal = SampleJournal(plan.file(SAMPLES_PREFIX, JOURNAL_SUFFIX))
             self._ticks = _open(plan.file(TICKS_PREFIX, ".jsonl"))
             self._end_path = plan.file(END_PREFIX, ".json")

@@ -1,9 +1,8 @@
 """Connections for the hot path: gevent sockets, TLS, IPv6 and proxies, under one deadline."""
 
-import base64
 import select
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import gevent
 import gevent.socket
@@ -26,7 +25,7 @@ class Dialer:
     def __init__(self, plan: LoadPlan) -> None:
         self._target = plan.endpoint
         self._proxy = None if plan.proxy is None else Endpoint.parse(_bare(plan.proxy))
-        self._authorization = proxy_authorization(plan.proxy)
+        self._authorization = plan.proxy_credentials
         is_tls = self._target.scheme == "https"
         self._tls = tls_context(plan, gevent.ssl.SSLContext) if is_tls else None
         self._addresses: list[tuple[Any, ...]] = []
@@ -98,15 +97,6 @@ def is_quiet(sock: Any) -> bool:
     poller = _poll()
     poller.register(sock, select.POLLIN)
     return not poller.poll(0)
-
-
-def proxy_authorization(proxy: str | None) -> str | None:
-    """The value of Proxy-Authorization for user and password in a proxy's URL."""
-    parts = urlsplit(proxy or "")
-    if parts.username is None:
-        return None
-    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return "Basic " + base64.b64encode(pair.encode()).decode("ascii")
 
 
 def _bare(proxy: str) -> str:

@@ -9,7 +9,6 @@ import gevent
 import pytest
 
 from slokit.core.sample import Outcome
-from slokit.load.transport import proxy_authorization
 from slokit.load.wire import WireClient
 
 REQUEST = b"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
@@ -362,5 +361,4 @@ def test_a_tunnel_through_a_proxy(serve, make_plan, certificate, said, outcome):
     with contextlib.closing(WireClient(plan)) as client:
         assert client.exchange(REQUEST, time.monotonic_ns()).outcome == outcome
     assert asked[0].startswith(b"CONNECT localhost:444 HTTP/1.1\r\n")
-    assert proxy_authorization(plan.proxy).encode() in asked[0]
-    assert proxy_authorization(plan.proxy) == "Basic dTpwQA=="
+    assert b"\r\nProxy-Authorization: Basic dTpwQA==\r\n" in asked[0]
