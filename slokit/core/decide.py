@@ -158,12 +158,11 @@ def _rate_by_time(
     """Without a schedule, throughput is what it is: good answers in ten equal slices of time."""
     done = np.sort(group.end_s[group.ok])
     bad, total = int(np.count_nonzero(~group.ok)), len(group.ok)
-    if len(done) < BATCHES:
-        why = f"only {len(done)} good answers"
+    if len(done) < BATCHES or done[0] == done[-1]:
+        why = f"{len(done)} good answers, or all at one instant, tell no rate"
         return undecided(objective, group.text_class, group.stage, why, 1 - alpha)
     slices = np.histogram(done, bins=BATCHES, range=(done[0], done[-1]))[0]
-    slice_s = float(done[-1] - done[0]) / BATCHES
-    rates = slices / slice_s if slice_s > 0 else np.full(BATCHES, np.inf)
+    rates = slices / (float(done[-1] - done[0]) / BATCHES)
     value, spread = float(rates.mean()), float(rates.std(ddof=1)) / math.sqrt(BATCHES)
     reach = solve(lambda t: alpha - student_tail(t, BATCHES - 1), 0.0, 1e3) * spread
     ci = (value - reach, value + reach)

@@ -4,10 +4,15 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from slokit.core.sample import FloatArray, Samples
 
 Build = Callable[..., Samples]
+
+# The same examples everywhere, and no test judged by the speed of its machine.
+settings.register_profile("core", deadline=None, derandomize=True)
+settings.load_profile("core")
 
 
 @pytest.fixture

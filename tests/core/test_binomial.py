@@ -96,6 +96,15 @@ def test_solve(low: float, high: float, root: float) -> None:
     assert solve(lambda x: x * x - 2, low, high) == pytest.approx(root, abs=1e-10)
 
 
+def test_solve_stops_at_an_exact_zero() -> None:
+    assert solve(lambda x: x - 0.5, 0.0, 1.0) == 0.5
+
+
+def test_betainc_says_when_it_cannot() -> None:
+    with pytest.raises(ArithmeticError, match=r"out of reach for a=1e\+14"):
+        betainc(1e14, 1e14, 0.5)
+
+
 def test_solve_ends_even_where_a_function_leaps() -> None:
     """A step has no zero; the answer is where it steps."""
     assert solve(lambda x: -1.0 if x < 0.3 else 5.0, 0.0, 1.0) == pytest.approx(0.3, abs=1e-6)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from slokit.core.objective import Clock
-from slokit.core.sample import Outcome, Samples
+from slokit.core.sample import Outcome, Samples, merge
 
 
 @pytest.fixture
@@ -36,6 +36,14 @@ def test_classes_and_masks(four: Samples) -> None:
     assert len(four.of_class("long")) == 2
     assert four.of_class("all") is four
     assert four.where(four.ok).due_s.tolist() == pytest.approx([0.0, 0.3])
+
+
+def test_parts_merge_in_order_of_due_time(build: Callable[..., Samples]) -> None:
+    parts = [build([0.1, 0.2], start_s=start_s, text_class=f"c{start_s}") for start_s in (2, 1)]
+    merged = merge(parts)
+    assert merged.classes == ("c1", "c2")
+    np.testing.assert_allclose(merged.due_s, [1.0, 1.01, 2.0, 2.01])
+    np.testing.assert_allclose(merged.latency_s, [0.1, 0.2, 0.1, 0.2])
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))
