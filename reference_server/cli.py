@@ -89,8 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--model-name", metavar="NAME", help="name in the API; default: the directory's")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto")
     add("--threads", type=_integer(1, 1024), metavar="N", help="default: the usable cores")
-    add("--seeded-shape", choices=("base", "tiny"), default="base", help="without --model")
-    add("--seed", type=_integer(0, 2**63 - 1), default=0, metavar="N", help="without --model")
+    add("--seeded-shape", choices=("base", "tiny"), help="without --model; default: base")
+    add("--seed", type=_integer(0, 2**63 - 1), metavar="N", help="without --model; default: 0")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="override one setting")
     add("--list-settings", action=_ListSettings, help="print every setting and exit")
     add("--stop-on-stdin-close", action="store_true", help="stop when stdin reaches its end")
@@ -117,12 +117,15 @@ def _validate(parsed: argparse.Namespace) -> Options:
             f"--host {parsed.host} is not a loopback address and there is no authentication; "
             "--allow-public binds it nevertheless"
         )
+    if parsed.model is not None and (parsed.seeded_shape or parsed.seed is not None):
+        raise SetupError("--seeded-shape and --seed make a model; they do not go with --model")
     settings = settings_for(parsed.profile, parsed.set)
     if parsed.model is not None:
         from reference_server.directory import check_directory  # noqa: PLC0415
 
         check_directory(parsed.model)
-    default_name = parsed.model.resolve().name if parsed.model else f"seeded-{parsed.seeded_shape}"
+    shape = parsed.seeded_shape or "base"
+    default_name = parsed.model.resolve().name if parsed.model else f"seeded-{shape}"
     return Options(
         profile=parsed.profile,
         settings=settings,
@@ -132,8 +135,8 @@ def _validate(parsed: argparse.Namespace) -> Options:
         model_name=parsed.model_name or default_name,
         device=parsed.device,
         threads=parsed.threads or _usable_cores(),
-        seeded_shape=parsed.seeded_shape,
-        seed=parsed.seed,
+        seeded_shape=shape,
+        seed=parsed.seed or 0,
         stop_on_stdin_close=parsed.stop_on_stdin_close,
     )
 

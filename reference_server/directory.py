@@ -15,6 +15,7 @@ from reference_server.model import Model, Pooling, Shape, TokenizerFiles, Weight
 Floats = npt.NDArray[np.float32]
 
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_SHORTEST = 3  # [CLS], one piece, [SEP]
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
@@ -39,7 +40,7 @@ def load_directory(directory: Path, name: str) -> Model:
         shape=shape,
         weights=read_weights(directory, shape),
         pooling=read_pooling(directory),
-        tokenizer=read_tokenizer(directory, shape),
+        tokenizer=read_tokenizer(directory),
         max_tokens=_max_tokens(directory, shape),
     )
 
@@ -85,10 +86,9 @@ def read_pooling(directory: Path) -> Pooling:
     pooling_dir = directory / "1_Pooling"
     modules_path = directory / "modules.json"
     if modules_path.exists():
-        for module in _json(modules_path):
-            kind = str(module["type"]).rsplit(".", 1)[-1]
+        for folder, kind in _modules(modules_path):
             if kind == "Pooling":
-                pooling_dir = directory / str(module["path"])
+                pooling_dir = directory / folder
             elif kind not in ("Transformer", "Normalize"):
                 raise SetupError(
                     f"{modules_path}: module {kind} is not supported; "
@@ -114,17 +114,22 @@ def read_pooling(directory: Path) -> Pooling:
     return pooling
 
 
-def read_tokenizer(directory: Path, shape: Shape) -> TokenizerFiles:
+def _modules(path: Path) -> list[tuple[str, str]]:
+    """Return folder and kind of each sentence-transformers module."""
+    try:
+        return [
+            (str(module["path"]), str(module["type"]).rsplit(".", 1)[-1]) for module in _json(path)
+        ]
+    except (KeyError, TypeError) as error:
+        raise SetupError(f"{path}: expected a list of objects with path and type") from error
+
+
+def read_tokenizer(directory: Path) -> TokenizerFiles:
     """Take tokenizer.json, else vocab.txt with the switches of tokenizer_config.json."""
     whole = directory / "tokenizer.json"
     if whole.is_file():
-        return TokenizerFiles(json_text=whole.read_text(encoding="utf-8"))
-    path = directory / "vocab.txt"
-    vocabulary = tuple(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"))
-    if len(vocabulary) > shape.vocabulary:
-        raise SetupError(
-            f"{path}: {len(vocabulary)} entries, but config.json says {shape.vocabulary}"
-        )
+        return TokenizerFiles(json_text=_text(whole))
+    vocabulary = tuple(_text(directory / "vocab.txt").removesuffix("\n").split("\n"))
     config_path = directory / "tokenizer_config.json"
     config = _object(config_path) if config_path.exists() else {}
     return TokenizerFiles(
@@ -162,7 +167,11 @@ def _max_tokens(directory: Path, shape: Shape) -> int:
     if not path.exists():
         return shape.positions
     limit = _object(path).get("max_seq_length")
-    return min(shape.positions, limit) if isinstance(limit, int) else shape.positions
+    if limit is None:
+        return shape.positions
+    if not isinstance(limit, int) or limit < _SHORTEST:
+        raise SetupError(f"{path}: max_seq_length is {limit!r}; allowed: {_SHORTEST} or more")
+    return min(shape.positions, limit)
 
 
 def _weight_files(directory: Path) -> list[Path]:
@@ -170,7 +179,10 @@ def _weight_files(directory: Path) -> list[Path]:
         return [directory / _SINGLE]
     index = directory / _INDEX
     if index.is_file():
-        shards = sorted({str(shard) for shard in _object(index).get("weight_map", {}).values()})
+        weight_map = _object(index).get("weight_map")
+        if not isinstance(weight_map, dict):
+            raise SetupError(f"{index}: weight_map is missing")
+        shards = sorted({str(shard) for shard in weight_map.values()})
         for shard in shards:
             if Path(shard).name != shard or not (directory / shard).is_file():
                 raise SetupError(f"{index}: shard {shard!r} is not in the directory")
@@ -228,8 +240,15 @@ def _object(path: Path) -> dict[str, Any]:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(_text(path))
+    except json.JSONDecodeError as error:
+        raise SetupError(f"{path}: cannot be read as JSON: {error}") from error
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise SetupError(f"{path}: no such file") from error
-    except (ValueError, OSError) as error:
-        raise SetupError(f"{path}: cannot be read as JSON: {error}") from error
+    except (UnicodeDecodeError, OSError) as error:
+        raise SetupError(f"{path}: cannot be read: {error}") from error

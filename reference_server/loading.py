@@ -28,7 +28,7 @@ def load_service(options: "Options", choice: Choice, metrics: Metrics) -> Servic
     """Load or seed the model, build the engine, run a few texts; raises SetupError."""
     began = time.perf_counter()
     model = _load_model(options)
-    tokenizer = Tokenizer(model.tokenizer, model.max_tokens)
+    tokenizer = Tokenizer(model.tokenizer, model.max_tokens, model.shape.vocabulary)
     engine = create(model, choice, options.threads)
     log.info("model loaded: %s in %.1f s", model.origin, time.perf_counter() - began)
     limits = batch_limits(options.settings, choice.device)

@@ -24,6 +24,9 @@ from reference_server.service import Service
 log = logging.getLogger(__name__)
 
 _BACKLOG = 2048
+_KEEP_ALIVE_S = 75
+"""Longer than clients keep idle connections (5 s is usual), so that they close first."""
+
 _DRAIN_S = 60
 """Longest wait for accepted requests after the first signal to stop."""
 
@@ -104,6 +107,7 @@ class _Life:
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                timeout_keep_alive=_KEEP_ALIVE_S,
                 timeout_graceful_shutdown=_DRAIN_S,
             )
         )

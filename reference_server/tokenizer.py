@@ -9,13 +9,21 @@ from reference_server.errors import SetupError
 from reference_server.model import TokenizerFiles
 
 CLS, SEP, UNKNOWN = "[CLS]", "[SEP]", "[UNK]"
+SPECIAL = ("[PAD]", UNKNOWN, CLS, SEP, "[MASK]")
+"""Read as one token where a text spells them out, as Hugging Face does."""
 
 
 class Tokenizer:
-    """Encodes texts as [CLS] pieces [SEP], at most `max_tokens` ids."""
+    """Encodes texts as [CLS] pieces [SEP], at most `max_tokens` ids below `vocabulary`."""
 
-    def __init__(self, files: TokenizerFiles, max_tokens: int) -> None:
+    def __init__(self, files: TokenizerFiles, max_tokens: int, vocabulary: int) -> None:
         self._fast = _from_json(files.json_text) if files.json_text else _from_vocabulary(files)
+        known = self._fast.get_vocab_size()
+        if known > vocabulary:
+            raise SetupError(
+                f"the tokenizer has {known} entries, but the model only {vocabulary}: "
+                "vocab_size in config.json"
+            )
         self._cls = self._special(CLS)
         self._sep = self._special(SEP)
         self._max_tokens = max_tokens
@@ -60,11 +68,15 @@ def _from_vocabulary(files: TokenizerFiles) -> FastTokenizer:
         lowercase=files.lowercase,
     )
     fast.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    fast.add_special_tokens([token for token in SPECIAL if token in vocabulary])
     return fast
 
 
 def _from_json(text: str) -> FastTokenizer:
-    fast = FastTokenizer.from_str(text)
+    try:
+        fast = FastTokenizer.from_str(text)
+    except Exception as error:  # the library raises nothing narrower
+        raise SetupError(f"tokenizer.json cannot be read: {error}") from error
     if not isinstance(fast.model, models.WordPiece):
         kind = type(fast.model).__name__
         raise SetupError(f"tokenizer.json holds a {kind} model; supported: WordPiece")

@@ -1,11 +1,12 @@
-"""A tiny model, as values, as a directory on disk and behind a live server."""
+"""A tiny model, as values, as a directory and behind a live server; an app around a fake one."""
 
+import asyncio
 import json
 import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,9 +15,16 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from reference_server.model import TINY, Model
+from reference_server.app import App
+from reference_server.batcher import Limits
+from reference_server.metrics import Metrics
+from reference_server.model import TINY, Model, TokenizerFiles
 from reference_server.packing import TokenIds
-from reference_server.seeded import seeded_model
+from reference_server.protocol import Contract
+from reference_server.seeded import chinese_vocabulary, seeded_model
+from reference_server.service import Service, make_scheduler
+from reference_server.settings import settings_for
+from reference_server.tokenizer import Tokenizer
 
 WAIT_S = 60
 
@@ -162,3 +170,67 @@ def live(request: pytest.FixtureRequest) -> Iterator[Server]:
         yield server.wait_ready()
     finally:
         server.close()
+
+
+TOKENIZER = Tokenizer(
+    TokenizerFiles(vocabulary=chinese_vocabulary(21128)), max_tokens=512, vocabulary=21128
+)
+LIMITS = Limits(16, 128)
+
+
+class House:
+    """An application around a fake engine, and a way to ask it."""
+
+    def __init__(self, engine: object, *overrides: str, profile: str = "optimized") -> None:
+        self.engine = engine
+        chosen = settings_for(profile, overrides)
+        self.metrics = Metrics()
+        self.app = App(chosen, self.metrics, {"model": "m", "profile": profile})
+        self.service = Service(
+            contract=Contract("m", 2, 21128, chosen.max_inputs),
+            tokenizer=TOKENIZER,
+            scheduler=make_scheduler(chosen, engine, LIMITS, self.metrics.observe_batch),
+            settings=chosen,
+            metrics=self.metrics,
+            facts={"weights": "fake"},
+        )
+        self.app.service = self.service
+
+    def ask(self, method: str, path: str, **content: object) -> httpx.Response:
+        async def one(client: httpx.AsyncClient) -> httpx.Response:
+            return await client.request(method, path, **content)
+
+        return self.run(one)
+
+    def embed(self, value: object) -> httpx.Response:
+        return self.ask("POST", "/v1/embeddings", json={"input": value})
+
+    def run(self, work: Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]) -> httpx.Response:
+        async def main() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                return await work(client)
+
+        return asyncio.run(main())
+
+    def sample(self, name: str, **labels: str) -> float | None:
+        return self.metrics.registry.get_sample_value(f"reference_server_{name}", labels)
+
+
+@pytest.fixture
+def make_house(fake_engine: object) -> Iterator[Callable[..., House]]:
+    houses: list[House] = []
+
+    def make(*overrides: str, engine: object = fake_engine, profile: str = "optimized") -> House:
+        houses.append(House(engine, *overrides, profile=profile))
+        return houses[-1]
+
+    yield make
+    for house in houses:
+        house.service.close()
+
+
+@pytest.fixture(scope="session")
+def house_type() -> type[House]:
+    """For tests that build one an example."""
+    return House

@@ -1,93 +1,30 @@
 """The HTTP application in process: routes, refusals, gate, queue rule, cache, metrics."""
 
-import asyncio
 import json
 import re
-import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reference_server.app import App
 from reference_server.batcher import DynamicBatcher, Limits
-from reference_server.metrics import Metrics
-from reference_server.model import TokenizerFiles
-from reference_server.protocol import Contract
-from reference_server.seeded import chinese_vocabulary
-from reference_server.service import Service, make_scheduler
+from reference_server.service import make_scheduler
 from reference_server.settings import settings_for
-from reference_server.tokenizer import Tokenizer
-
-TOKENIZER = Tokenizer(TokenizerFiles(vocabulary=chinese_vocabulary(21128)), max_tokens=512)
-LIMITS = Limits(16, 128)
-
-
-class House:
-    """An application around a fake engine, and a way to ask it."""
-
-    def __init__(self, engine: object, *overrides: str, profile: str = "optimized") -> None:
-        self.engine = engine
-        chosen = settings_for(profile, overrides)
-        self.metrics = Metrics()
-        self.app = App(chosen, self.metrics, {"model": "m", "profile": profile})
-        self.service = Service(
-            contract=Contract("m", 2, 21128, chosen.max_inputs),
-            tokenizer=TOKENIZER,
-            scheduler=make_scheduler(chosen, engine, LIMITS, self.metrics.observe_batch),
-            settings=chosen,
-            metrics=self.metrics,
-            facts={"weights": "fake"},
-        )
-        self.app.service = self.service
-
-    def ask(self, method: str, path: str, **content: object) -> httpx.Response:
-        async def one(client: httpx.AsyncClient) -> httpx.Response:
-            return await client.request(method, path, **content)
-
-        return self.run(one)
-
-    def embed(self, value: object) -> httpx.Response:
-        return self.ask("POST", "/v1/embeddings", json={"input": value})
-
-    def run(self, work: Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]) -> httpx.Response:
-        async def main() -> httpx.Response:
-            transport = httpx.ASGITransport(self.app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-                return await work(client)
-
-        return asyncio.run(main())
-
-    def sample(self, name: str, **labels: str) -> float | None:
-        return self.metrics.registry.get_sample_value(f"reference_server_{name}", labels)
-
-
-@pytest.fixture
-def make_house(fake_engine: object) -> Iterator[Callable[..., House]]:
-    houses: list[House] = []
-
-    def make(*overrides: str, engine: object = fake_engine, profile: str = "optimized") -> House:
-        houses.append(House(engine, *overrides, profile=profile))
-        return houses[-1]
-
-    yield make
-    for house in houses:
-        house.service.close()
 
 
 @pytest.mark.parametrize("profile", ["baseline", "optimized"])
-def test_an_answer(profile: str, make_house: Callable[..., House]) -> None:
+def test_an_answer(profile: str, make_house: Callable[..., Any]) -> None:
     """Inputs in order; usage counts tokens with [CLS] and [SEP]."""
     answer = make_house(profile=profile).embed(["你好", "a", "天天天"]).json()
     assert [item["embedding"] for item in answer["data"]] == [[101, 4], [101, 3], [101, 5]]
     assert answer["usage"] == {"prompt_tokens": 12, "total_tokens": 12}
 
 
-def test_the_plain_route(make_house: Callable[..., House]) -> None:
+def test_the_plain_route(make_house: Callable[..., Any]) -> None:
     answer = make_house().ask("POST", "/embedding", json={"text": "你好"})
     assert answer.json() == {"embedding": [101, 4]}
     assert "infer;dur=" in answer.headers["server-timing"]
@@ -129,7 +66,7 @@ def test_refusals_are_envelopes(
     status: int,
     code: str,
     headers: dict[str, str],
-    make_house: Callable[..., House],
+    make_house: Callable[..., Any],
 ) -> None:
     answer = make_house("max_body_bytes=1024").ask(method, path, **content)
     error = answer.json()["error"]
@@ -138,7 +75,7 @@ def test_refusals_are_envelopes(
     assert headers.items() <= dict(answer.headers).items()
 
 
-def test_a_body_without_a_length_is_limited_too(make_house: Callable[..., House]) -> None:
+def test_a_body_without_a_length_is_limited_too(make_house: Callable[..., Any]) -> None:
     async def chunks() -> object:
         for _ in range(5):
             yield b" " * 300
@@ -147,7 +84,7 @@ def test_a_body_without_a_length_is_limited_too(make_house: Callable[..., House]
     assert answer.status_code == 413
 
 
-def test_the_gate(make_house: Callable[..., House]) -> None:
+def test_the_gate(make_house: Callable[..., Any]) -> None:
     """Alive at once, ready only with a model; until then 503 with Retry-After."""
     house = make_house()
     house.app.service = None
@@ -163,13 +100,13 @@ def test_the_gate(make_house: Callable[..., House]) -> None:
     assert house.ask("GET", "/info").json()["weights"] == "fake"
 
 
-def test_head_has_no_body(make_house: Callable[..., House]) -> None:
+def test_head_has_no_body(make_house: Callable[..., Any]) -> None:
     answer = make_house().ask("HEAD", "/healthz")
     assert (answer.status_code, answer.content) == (200, b"")
 
 
 def test_a_fault_of_the_engine_is_an_envelope_too(
-    fake_engine: object, make_house: Callable[..., House]
+    fake_engine: object, make_house: Callable[..., Any]
 ) -> None:
     fake_engine.error = RuntimeError("secret detail")
     answer = make_house().embed("a")
@@ -178,102 +115,7 @@ def test_a_fault_of_the_engine_is_an_envelope_too(
     assert "secret" not in answer.text
 
 
-async def queued_inputs(house: House, count: int) -> None:
-    while house.sample("queue_inputs") != count:  # noqa: ASYNC110  # a gauge has no event
-        await asyncio.sleep(0)
-
-
-class GatedEngine:
-    """Answers only once it is opened."""
-
-    def __init__(self) -> None:
-        self.entered = threading.Event()
-        self.opened = threading.Event()
-        self.computed: list[int] = []
-
-    def embed(self, texts: list[list[int]]) -> np.ndarray:
-        self.entered.set()
-        assert self.opened.wait(30)
-        self.computed.extend(len(ids) for ids in texts)
-        return np.zeros((len(texts), 2), np.float32)
-
-
-@pytest.mark.parametrize("value", ["x", ["x"]], ids=["string", "list"])
-@pytest.mark.parametrize("profile", ["baseline", "optimized"])
-def test_a_full_queue_refuses_text_and_list_alike(
-    value: object, profile: str, make_house: Callable[..., House]
-) -> None:
-    """One runs, two wait, the queue of two is full: the fourth gets 429."""
-    engine = GatedEngine()
-    house = make_house("max_queue=2", "request_threads=1", engine=engine, profile=profile)
-
-    async def crowd(client: httpx.AsyncClient) -> httpx.Response:
-        def post(text: object) -> asyncio.Task[httpx.Response]:
-            return asyncio.create_task(client.post("/v1/embeddings", json={"input": text}))
-
-        running = post("first")
-        await asyncio.to_thread(engine.entered.wait, 30)
-        queued = [post("second"), post("third")]
-        await queued_inputs(house, 2)
-        refused = await post(value)
-        engine.opened.set()
-        answers = await asyncio.gather(running, *queued)
-        assert [answer.status_code for answer in answers] == [200, 200, 200]
-        return refused
-
-    refused = house.run(crowd)
-    assert refused.status_code == 429
-    assert refused.json()["error"]["code"] == "queue_full"
-    assert int(refused.headers["retry-after"]) >= 1
-    assert house.sample("requests_total", route="/v1/embeddings", status="429") == 1
-
-
-def test_a_list_longer_than_the_queue_is_taken_when_nothing_waits(
-    make_house: Callable[..., House],
-) -> None:
-    assert make_house("max_queue=2").embed(["a"] * 5).status_code == 200
-
-
-def test_a_client_that_left_is_not_computed(make_house: Callable[..., House]) -> None:
-    """Its text waited behind another; when its turn comes nobody computes it."""
-    engine = GatedEngine()
-    house = make_house(engine=engine)
-    sent: list[str] = []
-
-    async def main() -> None:
-        asyncio.create_task(_call(house.app, "long running", sent, leaves=None))  # noqa: RUF006
-        await asyncio.to_thread(engine.entered.wait, 30)
-        leaves = asyncio.Event()
-        leaver = asyncio.create_task(_call(house.app, "天" * 40, sent, leaves=leaves))
-        await queued_inputs(house, 1)
-        leaves.set()
-        await leaver
-        engine.opened.set()
-
-    asyncio.run(main())
-    house.service.close()
-    assert 42 not in engine.computed
-    assert house.sample("requests_total", route="/v1/embeddings", status="499") == 1
-
-
-async def _call(app: App, text: str, sent: list[str], leaves: asyncio.Event | None) -> None:
-    body = json.dumps({"input": text}).encode()
-    messages = [{"type": "http.request", "body": body}]
-
-    async def receive() -> dict[str, object]:
-        if messages:
-            return messages.pop()
-        await (leaves or asyncio.Event()).wait()
-        return {"type": "http.disconnect"}
-
-    async def send(message: dict[str, object]) -> None:
-        sent.append(message["type"])
-
-    scope = {"type": "http", "method": "POST", "path": "/v1/embeddings", "headers": []}
-    await app(scope, receive, send)
-
-
-def test_the_cache_answers_repeats(fake_engine: object, make_house: Callable[..., House]) -> None:
+def test_the_cache_answers_repeats(fake_engine: object, make_house: Callable[..., Any]) -> None:
     """Only what is new is computed, order is kept, and the metrics count it."""
     house = make_house()
     first = house.embed(["a", "bb", "a"]).json()["data"]
@@ -286,7 +128,7 @@ def test_the_cache_answers_repeats(fake_engine: object, make_house: Callable[...
 
 
 def test_without_a_cache_everything_is_computed(
-    fake_engine: object, make_house: Callable[..., House]
+    fake_engine: object, make_house: Callable[..., Any]
 ) -> None:
     house = make_house("cache_entries=0")
     house.embed("a")
@@ -295,7 +137,7 @@ def test_without_a_cache_everything_is_computed(
     assert house.sample("cache_lookups_total", result="hit") == 0
 
 
-def test_the_metrics_count_what_happened(make_house: Callable[..., House]) -> None:
+def test_the_metrics_count_what_happened(make_house: Callable[..., Any]) -> None:
     house = make_house("cache_entries=0")
     house.embed(["你好", "天"])
     house.embed("")
@@ -315,7 +157,7 @@ def test_the_metrics_count_what_happened(make_house: Callable[..., House]) -> No
     assert "secret-path" not in text
 
 
-def test_server_timing_never_exceeds_the_wall(make_house: Callable[..., House]) -> None:
+def test_server_timing_never_exceeds_the_wall(make_house: Callable[..., Any]) -> None:
     house = make_house()
     answer = house.embed(["a", "b"])
     found = dict(re.findall(r"(\w+);dur=([\d.]+)", answer.headers["server-timing"]))
@@ -325,13 +167,13 @@ def test_server_timing_never_exceeds_the_wall(make_house: Callable[..., House]) 
 
 
 def test_long_inputs_are_tokenised_aside_with_the_same_result(
-    make_house: Callable[..., House],
+    make_house: Callable[..., Any],
 ) -> None:
     answer = make_house().embed(["天" * 9000, "a", "地" * 2000]).json()
     assert [item["embedding"][1] for item in answer["data"]] == [512, 3, 512]
 
 
-def test_ids_are_completed(make_house: Callable[..., House]) -> None:
+def test_ids_are_completed(make_house: Callable[..., Any]) -> None:
     answer = make_house().embed([[500, 600], [101, 7, 102]]).json()
     assert [item["embedding"] for item in answer["data"]] == [[101, 4], [101, 3]]
 
@@ -352,9 +194,9 @@ BODIES = st.one_of(
 
 
 @settings(deadline=None)
-@given(st.sampled_from(["/v1/embeddings", "/embedding"]), BODIES)
-def test_no_body_whatever_is_a_server_error(path: str, body: bytes) -> None:
-    house = House(SimpleNamespace(embed=lambda texts: np.zeros((len(texts), 2), np.float32)))
+@given(path=st.sampled_from(["/v1/embeddings", "/embedding"]), body=BODIES)
+def test_no_body_whatever_is_a_server_error(house_type: Any, path: str, body: bytes) -> None:
+    house = house_type(SimpleNamespace(embed=lambda texts: np.zeros((len(texts), 2), np.float32)))
     try:
         answer = house.ask("POST", path, content=body)
     finally:
@@ -364,6 +206,8 @@ def test_no_body_whatever_is_a_server_error(path: str, body: bytes) -> None:
 
 
 def test_the_switch_picks_the_scheduler(fake_engine: object) -> None:
-    batcher = make_scheduler(settings_for("optimized"), fake_engine, LIMITS, lambda *_: None)
+    batcher = make_scheduler(
+        settings_for("optimized"), fake_engine, Limits(16, 128), lambda *_: None
+    )
     assert isinstance(batcher, DynamicBatcher)
     batcher.close()

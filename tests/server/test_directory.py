@@ -154,11 +154,6 @@ def no_vocabulary(directory: Path) -> None:
     (directory / "vocab.txt").unlink()
 
 
-def long_vocabulary(directory: Path) -> None:
-    with (directory / "vocab.txt").open("a", encoding="utf-8") as file:
-        file.write("one-more\n")
-
-
 def lost_shard(directory: Path) -> None:
     shard(directory)
     (directory / "b.safetensors").unlink()
@@ -194,6 +189,23 @@ def max_pooling(directory: Path) -> None:
     (directory / "1_Pooling" / "config.json").write_text('{"pooling_mode_max_tokens": true}')
 
 
+def bad_modules(directory: Path) -> None:
+    (directory / "modules.json").write_text('["Pooling"]')
+
+
+def no_weight_map(directory: Path) -> None:
+    no_weights(directory)
+    (directory / "model.safetensors.index.json").write_text("{}")
+
+
+def latin_vocabulary(directory: Path) -> None:
+    (directory / "vocab.txt").write_bytes(b"caf\xe9")
+
+
+def no_room(directory: Path) -> None:
+    (directory / "sentence_bert_config.json").write_text('{"max_seq_length": 2}')
+
+
 def dense_module(directory: Path) -> None:
     (directory / "modules.json").write_text('[{"path": "2_Dense", "type": "models.Dense"}]')
 
@@ -212,6 +224,8 @@ def dense_module(directory: Path) -> None:
         pytest.param(lost_shard, "shard 'b.safetensors' is not in the directory", id="lost-shard"),
         pytest.param(shard_outside, "shard '../model.safetensors' is not in", id="shard-outside"),
         pytest.param(max_pooling, "pooling is ['max_tokens']; supported: cls", id="max-pooling"),
+        pytest.param(bad_modules, "expected a list of objects with path and type", id="modules"),
+        pytest.param(no_weight_map, "weight_map is missing", id="no-weight-map"),
         pytest.param(dense_module, "module Dense is not supported", id="dense-module"),
         pytest.param(
             edit_config(model_type="roberta"),
@@ -248,9 +262,10 @@ def test_what_cannot_be_loaded_is_refused_before_the_port_opens(
     [
         pytest.param(cut_weights, "not a safetensors file", id="cut"),
         pytest.param(lost_weight, "1 weights are missing, first 'encoder.layer.1.out", id="lost"),
+        pytest.param(latin_vocabulary, "vocab.txt: cannot be read", id="vocabulary"),
+        pytest.param(no_room, "max_seq_length is 2; allowed: 3 or more", id="sequence"),
         pytest.param(int_weights, "is I32; supported: F32, F16, BF16", id="integers"),
         pytest.param(edit_config(intermediate_size=256), "is (128,), expected (256,)", id="shape"),
-        pytest.param(long_vocabulary, "21129 entries, but config.json says 21128", id="vocabulary"),
     ],
 )
 def test_what_is_found_wrong_while_loading_is_named(

@@ -235,6 +235,7 @@ def refused(*arguments: str) -> str:
     ("arguments", "message"),
     [
         pytest.param(["--model", "/nowhere"], "/nowhere: no such directory", id="model"),
+        pytest.param(["--model", "/", "--seed", "1"], "do not go with --model", id="seed"),
         pytest.param(["--set", "cache=1"], "unknown setting 'cache'; allowed: engine", id="key"),
         pytest.param(["--set", "batching=x"], "allowed: off|dynamic", id="value"),
         pytest.param(["--profile", "fast"], "invalid choice: 'fast'", id="profile"),

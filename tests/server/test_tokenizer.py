@@ -10,7 +10,7 @@ from transformers import BertTokenizerLegacy
 
 from reference_server.directory import read_tokenizer
 from reference_server.errors import SetupError
-from reference_server.model import TINY, TokenizerFiles
+from reference_server.model import TokenizerFiles
 from reference_server.seeded import chinese_vocabulary
 from reference_server.tokenizer import Tokenizer
 
@@ -26,13 +26,16 @@ TEXTS = [
     pytest.param("x" * 101 + " " + "y" * 100, id="long-words"),
     pytest.param("龘靐齉爩", id="rare"),
     pytest.param("   ", id="blank"),
+    pytest.param("spelled [SEP] out [MASK] and[CLS]", id="special"),
     pytest.param("长" * 600, id="truncated"),
 ]
 
 
 @pytest.fixture(scope="module")
 def ours() -> Tokenizer:
-    return Tokenizer(TokenizerFiles(vocabulary=chinese_vocabulary(21128)), max_tokens=512)
+    return Tokenizer(
+        TokenizerFiles(vocabulary=chinese_vocabulary(21128)), max_tokens=512, vocabulary=21128
+    )
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +69,7 @@ def test_the_switches_of_tokenizer_config_are_honoured(
 ) -> None:
     oracle = BertTokenizerLegacy(_vocabulary_file(tmp_path), **switches)
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(switches))
-    ours = Tokenizer(read_tokenizer(tmp_path, TINY), max_tokens=512)
+    ours = Tokenizer(read_tokenizer(tmp_path), max_tokens=512, vocabulary=21128)
     for text in ("Café 今天天气", "GPT模型", "naïve ABC"):
         assert ours.encode(text) == oracle(text)["input_ids"]
 
@@ -95,7 +98,9 @@ def test_ids_of_a_client_are_completed(
 
 @given(st.lists(st.integers(0, 21127), min_size=1, max_size=600))
 def test_completing_is_idempotent_and_bounded(ids: list[int]) -> None:
-    tokenizer = Tokenizer(TokenizerFiles(vocabulary=chinese_vocabulary(300)), max_tokens=512)
+    tokenizer = Tokenizer(
+        TokenizerFiles(vocabulary=chinese_vocabulary(300)), max_tokens=512, vocabulary=300
+    )
     once = tokenizer.complete(ids)
     assert tokenizer.complete(once) == once
     assert len(once) <= 512
@@ -106,7 +111,7 @@ def test_completing_is_idempotent_and_bounded(ids: list[int]) -> None:
 def test_a_vocabulary_without_its_special_entries_is_refused(missing: str) -> None:
     entries = tuple(entry for entry in ("[UNK]", "[CLS]", "[SEP]", "a") if entry != missing)
     with pytest.raises(SetupError, match=rf"no \{missing[:-1]}\] entry"):
-        Tokenizer(TokenizerFiles(vocabulary=entries), max_tokens=8)
+        Tokenizer(TokenizerFiles(vocabulary=entries), max_tokens=8, vocabulary=9)
 
 
 def test_a_tokenizer_json_of_another_kind_is_refused() -> None:
@@ -115,4 +120,16 @@ def test_a_tokenizer_json_of_another_kind_is_refused() -> None:
 
     text = FastTokenizer(models.BPE()).to_str()
     with pytest.raises(SetupError, match="holds a BPE model; supported: WordPiece"):
-        Tokenizer(TokenizerFiles(json_text=text), max_tokens=8)
+        Tokenizer(TokenizerFiles(json_text=text), max_tokens=8, vocabulary=9)
+
+
+def test_a_broken_tokenizer_json_is_refused() -> None:
+    with pytest.raises(SetupError, match=r"tokenizer\.json cannot be read"):
+        Tokenizer(TokenizerFiles(json_text="{}"), max_tokens=8, vocabulary=9)
+
+
+def test_a_vocabulary_larger_than_the_model_is_refused() -> None:
+    """Its last ids would point outside the embedding matrix."""
+    files = TokenizerFiles(vocabulary=chinese_vocabulary(200))
+    with pytest.raises(SetupError, match="has 200 entries, but the model only 199"):
+        Tokenizer(files, max_tokens=8, vocabulary=199)

@@ -54,7 +54,7 @@ def test_a_trained_model_gives_its_own_vectors(
 ) -> None:
     model = load_directory(directory, "minilm")
     assert (model.pooling, model.shape.layers, model.shape.hidden) == (Pooling.MEAN, 6, 384)
-    tokenizer = Tokenizer(model.tokenizer, model.max_tokens)
+    tokenizer = Tokenizer(model.tokenizer, model.max_tokens, model.shape.vocabulary)
     vectors = create(model, choice, threads=1).embed([tokenizer.encode(text) for text in TEXTS])
     assert (vectors * expected).sum(1).min() > worst_cosine
     kitten, cat, economy = vectors[:3]
