@@ -18,7 +18,7 @@ def betainc(a: float, b: float, x: float) -> float:
     """Regularised incomplete beta function I_x(a, b) for real a, b > 0 and x in [0, 1].
 
     Lentz's continued fraction (DLMF 8.17.22); the error is below 1e-10 for a, b up to 1e5.
-    Raises ValueError outside these ranges, ArithmeticError for a, b beyond about 1e9.
+    Raises ValueError outside these ranges, ArithmeticError where it does not converge (1e14).
 
     >>> f"{betainc(2, 3, 0.5):.6f}"
     '0.687500'
