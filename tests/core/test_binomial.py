@@ -101,7 +101,7 @@ def test_solve_stops_at_an_exact_zero() -> None:
 
 
 def test_betainc_says_when_it_cannot() -> None:
-    with pytest.raises(ArithmeticError, match="out of reach for a=100000000000000.0"):
+    with pytest.raises(ArithmeticError, match="out of reach for a=1000"):
         betainc(1e14, 1e14, 0.5)
 
 
