@@ -236,14 +236,16 @@ def _one_request(
 
 def _said(body: bytes, limit: int = 160) -> str:
     """The message of an error answer, shortened to a line."""
-    text = " ".join(body[: 4 * limit].decode("utf-8", errors="replace").split())
+    text = body[: 4 * limit].decode("utf-8", errors="replace")
     try:
         document = json.loads(body)
+    except ValueError:
+        document = None
+    if isinstance(document, dict):
         error = document.get("error", document)
         text = str(error.get("message", text) if isinstance(error, dict) else error)
-    except (ValueError, AttributeError):
-        pass
-    return f": {text[:limit]!r}" if text else ""
+    line = " ".join(text.split())
+    return f": {line[:limit]!r}" if line else ""
 
 
 def _advice(answer: httpx.Response) -> str:

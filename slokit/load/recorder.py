@@ -63,8 +63,12 @@ class Recorder:
             # The first conversion imports pandas, half a second in which nothing else would
             # run: that must not happen at the first batch, in the middle of the load.
             pa.array([plan.run_id])
-            self._journal = SampleJournal(plan.file(SAMPLES_PREFIX, JOURNAL_SUFFIX))
             self._ticks = _open(plan.file(TICKS_PREFIX, ".jsonl"))
+            try:
+                self._journal = SampleJournal(plan.file(SAMPLES_PREFIX, JOURNAL_SUFFIX))
+            except StoreError:
+                self._ticks.close()
+                raise
             self._end_path = plan.file(END_PREFIX, ".json")
 
     def add(self, row: Row, outcome: Outcome, latency_s: float) -> None:

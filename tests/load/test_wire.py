@@ -120,7 +120,7 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
         pytest.param([CHUNKED, b"zz\r\n"], "invalid_body", 200, b"", id="no chunk size"),
         pytest.param([b"SSH-2.0-OpenSSH\r\n"], "invalid_body", None, b"", id="not HTTP"),
         pytest.param(
-            [HEAD + b"X: " + b"a" * 300_000 + b"\r\n\r\n"],
+            [HEAD + b"X: " + b"a" * 20_000_000],
             "invalid_body", None, b"", id="a head without end",
         ),
         pytest.param(
