@@ -2,8 +2,9 @@
 
 Each run is resampled in blocks of neighbouring requests, because requests under load are
 not independent. This is the weak method: two runs of the same service differ by more than
-their own scatter shows, so one in six to eight unchanged pairs near saturation is called
-changed. Interleaved slices of two live services decide the same question far better.
+their own scatter shows, and by what else changed between them. docs/verdict.md has how
+often unchanged pairs are called changed. Interleaved slices of two live services decide the
+same question far better.
 """
 
 import math
