@@ -131,6 +131,8 @@ class LoadPlan:
         if self.protocol not in PROTOCOLS:
             allowed = ", ".join(PROTOCOLS)
             raise UsageError(f"protocol {self.protocol!r} is unknown: write one of {allowed}")
+        if self.protocol == "plain" and self.batch > 1:
+            raise UsageError(f"batch is {self.batch}: protocol plain takes one text a request")
         if self.encoding_format not in ("float", "base64"):
             raise UsageError(f"encoding format {self.encoding_format!r}: write float or base64")
         if self.path is not None and not (self.path.startswith("/") and _is_token(self.path)):

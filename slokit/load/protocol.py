@@ -51,12 +51,11 @@ def _openai_vectors(answer: Any) -> Any:
 
 
 def _plain_request(texts: Sequence[str], _model: str | None, _encoding: str) -> dict[str, Any]:
-    return {"text": texts[0] if len(texts) == 1 else list(texts)}
+    return {"text": texts[0]}
 
 
 def _plain_vectors(answer: Any) -> Any:
-    vectors = answer["embedding"]
-    return vectors if vectors and isinstance(vectors[0], list) else [vectors]
+    return [answer["embedding"]]
 
 
 def _tei_request(texts: Sequence[str], _model: str | None, _encoding: str) -> dict[str, Any]:

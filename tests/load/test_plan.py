@@ -72,6 +72,7 @@ def test_a_plan_travels_unchanged(make_plan):
     [
         pytest.param({"url": "nowhere"}, "'nowhere' is no address", id="url"),
         pytest.param({"protocol": "grpc"}, "write one of openai, plain, tei", id="protocol"),
+        pytest.param({"protocol": "plain", "batch": 2}, "batch is 2: protocol plain", id="batch"),
         pytest.param({"path": "embed"}, "path 'embed' cannot be requested", id="path"),
         pytest.param({"path": "/a b"}, "path '/a b' cannot be requested", id="space in path"),
         pytest.param({"path": "/a\r\nX: y"}, "cannot be requested", id="line break in path"),

@@ -41,7 +41,6 @@ def packed(*numbers):
             id="two in base64",
         ),
         pytest.param({"protocol": "plain"}, ["a"], {"text": "a"}, id="plain"),
-        pytest.param({"protocol": "plain"}, ["a", "b"], {"text": ["a", "b"]}, id="plain batch"),
         pytest.param(
             {"protocol": "tei"}, ["a"], {"inputs": ["a"], "truncate": True}, id="always a list"
         ),
@@ -127,7 +126,6 @@ def test_the_cheap_look(name, body, expected):
         pytest.param("openai", openai([3, 4]), 1, 2, False, id="not of unit length"),
         pytest.param("openai", openai(packed(0.6, 0.8)), 1, 2, True, id="base64"),
         pytest.param("plain", b'{"embedding":[0.6,0.8]}', 1, 2, True, id="plain"),
-        pytest.param("plain", b'{"embedding":[[1,0],[0,1]]}', 2, 2, True, id="plain batch"),
         pytest.param("tei", b"[[1,0,0]]", 1, 3, True, id="tei"),
     ],
 )
