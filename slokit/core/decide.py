@@ -120,7 +120,7 @@ def _errors(objective: Objective, group: Group, alpha: float) -> ObjectiveResult
     evidence = gate.weigh(~group.ok, allowed, gate.error_inflation(~group.ok))
     verdict = _verdict(evidence, alpha)
     ci = share_interval(evidence.bad_eff, evidence.n_eff, alpha)
-    verb = wording.compared(verdict, "keep within", "exceed")
+    verb = wording.compared(verdict, "keep within", "exceed", "are not decided against")
     text = f"errors {verb} {wording.share(allowed)}: {wording.requests(evidence)} failed"
     value = evidence.bad / evidence.total
     return _result(
@@ -134,19 +134,15 @@ def _rate(objective: Objective, group: Group, alpha: float) -> ObjectiveResult:
     if group.rate_rps is None:
         return _rate_by_time(objective, group, objective.min_rps, alpha)
     rate, asked = group.rate_rps, objective.min_rps
-    allowed = 1 - asked / rate
+    allowed = round(1 - asked / rate, 9)  # exactly 0 where all that was offered is asked for
     evidence = gate.weigh(~group.ok, max(allowed, 0.0), gate.error_inflation(~group.ok))
     verdict = _verdict(evidence, alpha)
-    if allowed < -1e-9:
-        verdict, evidence = Verdict.FAIL, replace(evidence, fail_p=0.0)
-        text = f"only {wording.digits(rate)} requests/s were offered, {wording.digits(asked)} asked"
-    else:
-        verb = wording.compared(verdict, "good answers/s meet", "good answers/s miss")
-        good = rate * (1 - evidence.bad / evidence.total)
-        text = f"{wording.digits(good)} {verb} {wording.digits(asked)}: "
-        text += f"{wording.requests(evidence)} failed"
     low, high = _mirrored(share_interval(evidence.bad_eff, evidence.n_eff, alpha))
     value, ci = rate * (1 - evidence.bad / evidence.total), (rate * low, rate * high)
+    text = f"{wording.rate(verdict, value, asked)}: {wording.requests(evidence)} failed"
+    if allowed < 0:
+        verdict, evidence = Verdict.FAIL, replace(evidence, fail_p=0.0)
+        text = f"only {wording.digits(rate)} requests/s were offered, {wording.digits(asked)} asked"
     return _result(
         objective, group, evidence, alpha, verdict=verdict, value=value, ci=ci, text=text
     )
@@ -173,8 +169,7 @@ def _rate_by_time(
         verdict = Verdict.FAIL
     t = (asked - value) / spread if spread else math.copysign(math.inf, asked - value)
     fail_p = student_tail(t, BATCHES - 1) if t > 0 else 1.0
-    verb = wording.compared(verdict, "good answers/s meet", "good answers/s miss")
-    text = f"{wording.digits(value)} {verb} {wording.digits(asked)}"
+    text = wording.rate(verdict, value, asked)
     text += f" ({wording.digits(ci[0])} to {wording.digits(ci[1])})"
     return ObjectiveResult(
         objective.expr, group.text_class, group.stage, verdict, value, ci, bad, total,

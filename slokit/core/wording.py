@@ -75,9 +75,15 @@ def more(further: int | None) -> str:
     return f"about {count(_two_digits(further))} more requests would probably decide"
 
 
-def compared(verdict: Verdict, yes: str, no: str) -> str:
+def compared(verdict: Verdict, yes: str, no: str, unknown: str = "is not decided against") -> str:
     """The verb of a sentence by its verdict."""
-    return {Verdict.PASS: yes, Verdict.FAIL: no}.get(verdict, "is not decided against")
+    return {Verdict.PASS: yes, Verdict.FAIL: no}.get(verdict, unknown)
+
+
+def rate(verdict: Verdict, found_rps: float, asked_rps: float) -> str:
+    """`49.2 good answers/s miss 50`."""
+    verb = compared(verdict, "meet", "miss", "are not decided against")
+    return f"{digits(found_rps)} good answers/s {verb} {digits(asked_rps)}"
 
 
 def _two_digits(number: int) -> int:

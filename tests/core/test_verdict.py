@@ -135,6 +135,68 @@ def test_numbers_and_sentence_of_a_result(build: Build) -> None:
     assert judgement.warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("expression", "failed", "sentence"),
+    [
+        pytest.param(
+            "errors <= 5%",
+            0,
+            "errors keep within 5 %: 0 of 1 000 requests (0 %) failed",
+            id="errors kept",
+        ),
+        pytest.param(
+            "errors <= 5%",
+            200,
+            "errors exceed 5 %: 200 of 1 000 requests (20 %) failed",
+            id="errors exceeded",
+        ),
+        pytest.param(
+            "errors <= 5%",
+            50,
+            "errors are not decided against 5 %: 50 of 1 000 requests (5 %) failed; too near the "
+            "limit for any affordable run",
+            id="errors undecided",
+        ),
+        pytest.param(
+            "good(150ms) >= 98.7%",
+            0,
+            "100 % within 150 ms meets 98.7 %: 0 of 1 000 requests (0 %) were slower, "
+            "1.3 % are allowed",
+            id="good share met",
+        ),
+        pytest.param(
+            "p95(service) <= 150ms",
+            200,
+            "P95 of the service time falls on failed requests, 150 ms is the limit: 200 of 1 000 "
+            "requests (20 %) were slower or failed, 5 % are allowed",
+            id="quantile on failed requests",
+        ),
+        pytest.param(
+            "rps >= 99.9",
+            200,
+            "80 good answers/s miss 99.9: 200 of 1 000 requests (20 %) failed",
+            id="rate missed",
+        ),
+        pytest.param(
+            "rps >= 95",
+            50,
+            "95 good answers/s are not decided against 95: 50 of 1 000 requests (5 %) failed; "
+            "too near the limit for any affordable run",
+            id="rate undecided",
+        ),
+        pytest.param(
+            "rps >= 120",
+            0,
+            "only 100 requests/s were offered, 120 asked",
+            id="more than was offered",
+        ),
+    ],
+)
+def test_sentences(build: Build, expression: str, failed: int, sentence: str) -> None:
+    samples = build(np.full(1000, 0.1), outcome=outcomes(1000, failed, "http_5xx"))
+    assert [r.reason for r in verdict_on(samples, expression).objectives] == [sentence]
+
+
 def test_what_is_missing_is_said(build: Build) -> None:
     [result] = verdict_on(build(scattered(200, 4)), "p95 <= 150ms").objectives
     assert result.verdict is Verdict.INCONCLUSIVE
