@@ -31,6 +31,9 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
 }
 
 
+WITH_VERDICT: Final = frozenset({"run", "judge"})
+
+
 class LazyGroup(click.Group):
     """A group that imports a command's module only when that command is asked for."""
 
@@ -76,16 +79,19 @@ def app() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with the exit code that `slokit.errors` names."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = app.main(args=arguments, prog_name="slokit", standalone_mode=False)
+        code = app.main(args=words, prog_name="slokit", standalone_mode=False)
     except click.exceptions.Exit as stop:
         code = stop.exit_code
     except click.ClickException as error:
         error.show()
         code = ExitCode.USAGE
+        _tell_machine(words, code, error.format_message())
     except SlokitError as error:
         click.echo(f"slokit: {error}", err=True)
         code = error.exit_code
+        _tell_machine(words, code, str(error))
     except (KeyboardInterrupt, click.Abort):
         click.echo("slokit: interrupted", err=True)
         code = ExitCode.INTERRUPTED
@@ -101,4 +107,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             err=True,
         )
         code = ExitCode.INTERNAL
+        _tell_machine(words, code, f"internal error: {type(error).__name__}: {error}")
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _tell_machine(words: list[str], code: ExitCode, message: str) -> None:
+    """With `--json` a run that came to nothing is a document too: no verdict, and why."""
+    if "--json" in words and words[0] in WITH_VERDICT:
+        from slokit.report.document import build_document, to_json
+
+        document = build_document({}, None, {}, exit_code=code, paths={}, reasons=[message])
+        click.echo(to_json(document, indent=None))

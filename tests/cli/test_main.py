@@ -1,12 +1,15 @@
 """The entry point: help that needs nothing, errors in one line with their code."""
 
+import json
 import subprocess
 import sys
 
+import jsonschema
 import pytest
 
 from slokit.cli import COMMANDS
 from slokit.errors import ExitCode
+from slokit.report.document import read_schema
 
 HEAVY = {"locust", "gevent", "pandas", "pyarrow", "matplotlib", "httpx", "rich", "numpy"}
 
@@ -82,6 +85,22 @@ HOST = ("run", "short", "--host", "http://127.0.0.1:1")
 def test_a_run_that_cannot_be_meant_is_refused(slokit, tmp_path, words, message):
     result = slokit(*HOST, *words)
     assert (result.code, message in result.err) == (2, True), result.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param((*HOST, "--slo", "p95 << 1s", "--json"), id="objective"),
+        pytest.param((*HOST, "--users", "0", "--json"), id="option"),
+        pytest.param(("judge", "none.csv", "--slo", "p95 <= 1s", "--json"), id="judge"),
+    ],
+)
+def test_a_usage_error_is_a_document_without_a_verdict_for_machines(slokit, words):
+    result = slokit(*words)
+    document = json.loads(result.out)
+    jsonschema.validate(document, read_schema("run"))
+    assert (result.code, document["verdict"], document["exit_code"]) == (2, None, 2)
+    assert document["reasons"][0] in " ".join(result.err.split())
 
 
 def test_a_dry_run_sends_nothing_and_says_what_it_would(slokit, tmp_path):
