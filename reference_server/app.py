@@ -102,6 +102,11 @@ class App:
             "/metrics": ("GET", self._metrics_text),
         }
 
+    @property
+    def routes(self) -> tuple[str, ...]:
+        """The paths there are."""
+        return tuple(self._routes)
+
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI)."""
         began = time.perf_counter()

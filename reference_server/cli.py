@@ -24,6 +24,7 @@ class Options:
     settings: Settings
     host: str
     port: int
+    public: bool
     model: Path | None
     model_name: str
     device: str
@@ -112,7 +113,8 @@ def _integer(low: int, high: int) -> "type[int]":
 
 
 def _validate(parsed: argparse.Namespace) -> Options:
-    if not parsed.allow_public and not _is_loopback(parsed.host):
+    public = not _is_loopback(parsed.host)
+    if public and not parsed.allow_public:
         raise SetupError(
             f"--host {parsed.host} is not a loopback address and there is no authentication; "
             "--allow-public binds it nevertheless"
@@ -131,6 +133,7 @@ def _validate(parsed: argparse.Namespace) -> Options:
         settings=settings,
         host=parsed.host,
         port=parsed.port,
+        public=public,
         model=parsed.model,
         model_name=parsed.model_name or default_name,
         device=parsed.device,

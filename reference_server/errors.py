@@ -5,6 +5,26 @@ ReferenceServerError
 └── RequestError   a request is refused: a status and an OpenAI error envelope
 """
 
+from typing import Literal
+
+Code = Literal[
+    "invalid_json",
+    "missing_field",
+    "unknown_field",
+    "invalid_value",
+    "empty_input",
+    "too_many_inputs",
+    "token_id_out_of_range",
+    "not_found",
+    "model_not_found",
+    "method_not_allowed",
+    "body_too_large",
+    "queue_full",
+    "internal_error",
+    "model_not_ready",
+]
+"""Every `code` of an error envelope."""
+
 
 class ReferenceServerError(Exception):
     """Root of every error this package raises on purpose."""
@@ -25,7 +45,7 @@ class RequestError(ReferenceServerError):
         status: int,
         message: str,
         *,
-        code: str,
+        code: Code,
         param: str | None = None,
         kind: str = "invalid_request_error",
         retry_after_s: int | None = None,

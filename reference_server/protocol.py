@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 
 from reference_server.engines import Vectors
-from reference_server.errors import RequestError
+from reference_server.errors import Code, RequestError
 
 Inputs = list[str] | list[list[int]]
 
@@ -35,7 +35,7 @@ class EmbeddingsRequest:
     encoding: str
 
 
-def invalid(message: str, param: str | None, code: str = "invalid_value") -> RequestError:
+def invalid(message: str, param: str | None, code: Code = "invalid_value") -> RequestError:
     """Build the refusal of one field, status 400."""
     return RequestError(400, message, code=code, param=param)
 

@@ -107,6 +107,7 @@ class _Life:
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,
                 timeout_keep_alive=_KEEP_ALIVE_S,
                 timeout_graceful_shutdown=_DRAIN_S,
             )
@@ -119,6 +120,10 @@ class _Life:
             loop.add_signal_handler(number, self._server.stop)
         host, port = self._listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
+        if self._options.public:
+            log.warning(
+                "bound to %s without authentication: anybody who reaches it can use it", host
+            )
         _announce(f"listening on http://{shown}:{port}")
         _background(self._load, loop)
         if self._options.stop_on_stdin_close:
