@@ -14,9 +14,7 @@ case "${1:?venv or test}" in
     "$python" -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
     ;;
   test)
-    command -v taskset >/dev/null || missing+=(util-linux)
-    command -v openssl >/dev/null || missing+=(openssl)
-    command -v hey >/dev/null || missing+=(hey)
+    command -v openssl >/dev/null || missing+=(openssl)  # certificates for the TLS tests
     ;;
 esac
 

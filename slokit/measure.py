@@ -220,9 +220,13 @@ def stages_of(plan: LoadPlan) -> list[dict[str, Any]]:
         return []
     edges = accumulate((stage.duration_s for stage in plan.stages), initial=0.0)
     return [
-        {"start_s": start, "end_s": end, "label": f"{stage.users} users"}
+        {"start_s": start, "end_s": end, "label": _users(stage.users)}
         for stage, (start, end) in zip(plan.stages, pairwise(edges), strict=True)
     ]
+
+
+def _users(count: int) -> str:
+    return "1 user" if count == 1 else f"{count} users"
 
 
 def _git_commit() -> str | None:

@@ -205,7 +205,8 @@ def generator_line(document: Mapping[str, Any]) -> str:
 
 def cut_lines(document: Mapping[str, Any]) -> list[str]:
     """What was left out as warm-up and whether the rest was steady, a line a stage."""
-    return [_cut_line(cut) for cut in document["cuts"]]
+    watched = document["loop"] != "closed"  # in-flight is set by the users there
+    return [_cut_line(cut, watched=watched) for cut in document["cuts"]]
 
 
 def reason_lines(document: Mapping[str, Any]) -> list[str]:
@@ -241,17 +242,17 @@ def environment_rows(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     return rows + [(f"label {clean(k, 30)}", clean(v, NAME_LIMIT)) for k, v in labels.items()]
 
 
-def _cut_line(cut: Mapping[str, Any]) -> str:
+def _cut_line(cut: Mapping[str, Any], *, watched: bool) -> str:
     place = f"Stage {cut['stage'] + 1}" if cut["stage"] is not None else ""
     place += f" ({clean(cut['label'], NAME_LIMIT)})" if cut["label"] else ""
     left_out = f"the first {duration(cut['warmup_s'])}, {count(cut['warmup_requests'])} requests"
     if not cut["warmup_requests"]:
         left_out = "none left out"
+    line = f"{place}{', warm-up' if place else 'Warm-up'}: {left_out}"
+    if not watched:
+        return line
     before, after = number(cut["in_flight_before"]), number(cut["in_flight_after"])
-    return (
-        f"{place}{', warm-up' if place else 'Warm-up'}: {left_out}"
-        f" · then {cut['state']}, in flight {before} to {after}"
-    )
+    return f"{line} · then {cut['state']}, in flight {before} to {after}"
 
 
 def _beside(value: str, ends: str, *, wide: bool) -> str:

@@ -92,5 +92,11 @@ def test_the_plain_locust_command_runs_a_packaged_scenario(installed, server, tm
     run(*words, cwd=tmp_path)
 
 
+@pytest.mark.parametrize("name", ["run", "compare"])
+def test_the_schemas_are_in_the_wheel(installed, tmp_path, name):
+    code = f"from slokit.report.document import read_schema; print(read_schema({name!r})['type'])"
+    assert run(installed / "python", "-c", code, cwd=tmp_path).stdout == "object\n"
+
+
 def test_no_torch_is_needed(installed):
     run(installed / "python", "-c", "import torch", code=1)

@@ -56,6 +56,12 @@ def test_a_run_reads_from_verdict_to_evidence(run_document) -> None:
     assert [line for line in expected if line not in lines] == []
 
 
+def test_a_closed_loop_has_no_trend_of_its_own_users(run_document) -> None:
+    text = shown(terminal.render_run(run_document() | {"loop": "closed"}))
+    assert "Warm-up: the first 5.00 s, 251 requests" in text
+    assert "in flight" not in text
+
+
 def test_a_run_without_a_verdict_says_why(no_run_document) -> None:
     lines = rows(shown(terminal.render_run(no_run_document())))
     assert lines[1:3] == ["NO VERDICT exit code 5", "· http://127.0.0.1:9 refused the connection"]
