@@ -27,6 +27,9 @@ _BACKLOG = 2048
 _KEEP_ALIVE_S = 75
 """Longer than clients keep idle connections (5 s is usual), so that they close first."""
 
+_DROPPED = 1
+"""Exit code when accepted requests were left unanswered."""
+
 _DRAIN_S = 60
 """Longest wait for accepted requests after the first signal to stop."""
 
@@ -39,10 +42,15 @@ class _Server(uvicorn.Server):
         yield
 
     def stop(self) -> None:
-        """Drain; asked twice, drop what is left."""
-        if self.should_exit:
-            self.force_exit = True
+        """Accept nothing more; what was accepted is finished first."""
         self.should_exit = True
+
+    def interrupt(self) -> None:
+        """Stop, and at Ctrl-C while stopping leave without finishing anything."""
+        if self.should_exit:
+            log.error("interrupted again: accepted requests are dropped")
+            os._exit(_DROPPED)
+        self.stop()
 
 
 def serve(options: Options) -> int:
@@ -116,8 +124,8 @@ class _Life:
     async def run(self) -> None:
         """Serve; raises the SetupError that stopped the loading."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._server.stop)
+        loop.add_signal_handler(signal.SIGTERM, self._server.stop)
+        loop.add_signal_handler(signal.SIGINT, self._server.interrupt)
         host, port = self._listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         if self._options.public:

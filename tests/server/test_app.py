@@ -127,6 +127,18 @@ def test_the_cache_answers_repeats(fake_engine: object, make_house: Callable[...
     assert house.sample("cache_lookups_total", result="miss") == 4
 
 
+def test_what_is_all_cached_needs_no_engine(
+    fake_engine: object, make_house: Callable[..., Any]
+) -> None:
+    house = make_house()
+    house.embed(["a", "bb"])
+    again = house.embed(["bb", "a"])
+    assert [item["embedding"][1] for item in again.json()["data"]] == [4, 3]
+    assert "queue;dur=0.000" in again.headers["server-timing"]
+    assert "infer;dur=0.000" in again.headers["server-timing"]
+    assert len(fake_engine.batches) == 1
+
+
 def test_without_a_cache_everything_is_computed(
     fake_engine: object, make_house: Callable[..., Any]
 ) -> None:

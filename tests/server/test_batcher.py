@@ -199,6 +199,17 @@ def test_waiting_for_more_ends_when_the_batch_is_full(
     assert recorder.batches == [(2, 2)]
 
 
+def test_waiting_for_more_ends_in_time_too(fake_engine: object, recorder: Recorder) -> None:
+    """A lone input runs although the batch never fills."""
+    finished = threading.Event()
+    tested = DynamicBatcher(fake_engine, Limits(2, 128, wait_s=0.001), recorder.on_batch)
+    tested.start()
+    tested.submit(Job([[1]], lambda _: finished.set(), 0.0))
+    assert finished.wait(WAIT_S)
+    tested.close()
+    assert recorder.batches == [(1, 1)]
+
+
 def test_without_batching_a_request_is_a_loop(fake_engine: object, recorder: Recorder) -> None:
     tested = ThreadPerRequest(fake_engine, 4, recorder.on_batch, recorder.clock)
     job = recorder.job(3, 4)

@@ -214,6 +214,31 @@ def test_accepted_requests_are_answered_before_the_end(
     assert server.line() == ""  # "ready" was the last line of stdout
 
 
+def test_a_second_interrupt_does_not_wait(start_server: Callable) -> None:
+    """Thousands of texts are queued: Ctrl-C, Ctrl-C leaves them, and says so."""
+    server = start_server(*TINY).wait_ready()
+
+    def ask() -> None:
+        with pytest.raises(httpx.TransportError):
+            server.client.post("/v1/embeddings", json={"input": ["长" * 500] * 2048})
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    with httpx.Client(base_url=server.url, trust_env=False) as watcher:
+        while "reference_server_batch_inputs_count 0.0" in watcher.get("/metrics").text:
+            pass
+    server.process.send_signal(signal.SIGINT)
+    while True:  # until the first one was taken: the port is closed
+        try:
+            httpx.get(f"{server.url}/healthz", trust_env=False)
+        except httpx.TransportError:
+            break
+    server.process.send_signal(signal.SIGINT)
+    asking.join()
+    code, log = server.end()
+    assert (code, "accepted requests are dropped" in log) == (1, True)
+
+
 def test_stopping_while_loading(start_server: Callable) -> None:
     server = start_server("--seeded-shape", "base")
     server.process.terminate()
