@@ -106,6 +106,7 @@ class Engine:
         # so that a collection in the middle of the load is short.
         gc.collect()
         gc.freeze()
+        self._recorder.begin()
         self._start_ns = time.monotonic_ns() + LEAD_NS
 
     def _spawn(self, job: Callable[..., object], *args: Any) -> gevent.Greenlet:

@@ -55,7 +55,7 @@ class Recorder:
         self._worker = plan.worker
         self._rows: list[Row] = []
         self._recent: deque[list[float]] = deque([[]], maxlen=ROLLING_S)
-        self._cpu_s, self._wall_ns = time.process_time(), time.monotonic_ns()
+        self._cpu_s, self._wall_ns = 0.0, 0
         self._journal: SampleJournal | None = None
         self._ticks: TextIO | None = None
         self._end_path: Path | None = None
@@ -70,6 +70,10 @@ class Recorder:
                 self._ticks.close()
                 raise
             self._end_path = plan.file(END_PREFIX, ".json")
+
+    def begin(self) -> None:
+        """Time 0 of the run: what the preparations cost is not the load's."""
+        self._cpu_s, self._wall_ns = time.process_time(), time.monotonic_ns()
 
     def add(self, row: Row, outcome: Outcome, latency_s: float) -> None:
         """Take one finished request; `latency_s` is counted from due, infinite unless ok."""
