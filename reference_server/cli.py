@@ -89,7 +89,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--model", type=Path, metavar="DIR", help="Hugging Face directory; default: seeded")
     add("--model-name", metavar="NAME", help="name in the API; default: the directory's")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    add("--threads", type=_integer(1, 1024), metavar="N", help="default: the usable cores")
+    add(
+        "--threads",
+        type=_integer(1, 1024),
+        metavar="N",
+        help="of one pass; default: all cores",
+    )
     add("--seeded-shape", choices=("base", "tiny"), help="without --model; default: base")
     add("--seed", type=_integer(0, 2**63 - 1), metavar="N", help="without --model; default: 0")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="override one setting")

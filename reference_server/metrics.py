@@ -73,13 +73,15 @@ class Metrics:
         )
         self.cache_hits = lookups.labels("hit")
         self.cache_misses = lookups.labels("miss")
+        self._cached = Gauge(f"{prefix}cache_entries", "Vectors in the cache", registry=registry)
         self._queue = Gauge(
             f"{prefix}queue_inputs", "Inputs waiting for the engine", registry=registry
         )
 
-    def watch_queue(self, depth: Callable[[], int]) -> None:
-        """Read the queue's depth whenever the metrics are scraped."""
-        self._queue.set_function(depth)
+    def watch(self, *, queue_inputs: Callable[[], int], cache_entries: Callable[[], int]) -> None:
+        """Read these whenever the metrics are scraped."""
+        self._queue.set_function(queue_inputs)
+        self._cached.set_function(cache_entries)
 
     def observe_request(self, route: str, status: int, duration_s: float) -> None:
         """Count one answer; `route` must be one of few, never a client's text."""

@@ -5,7 +5,6 @@ import json
 from dataclasses import dataclass
 from typing import cast
 
-import numpy as np
 import orjson
 
 from reference_server.engines import Vectors
@@ -217,12 +216,3 @@ def format_error(error: RequestError) -> bytes:
         "code": error.code,
     }
     return orjson.dumps({"error": envelope})
-
-
-def little_endian(text: str) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    """Read the base64 form back.
-
-    >>> little_endian("AACAPwAAAEA=").tolist()
-    [1.0, 2.0]
-    """
-    return np.frombuffer(binascii.a2b_base64(text), "<f4").astype(np.float32)

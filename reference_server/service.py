@@ -60,10 +60,11 @@ class Service:
         self._tokenizer = tokenizer
         self._scheduler = scheduler
         self._max_queue = settings.max_queue
-        self._cache = VectorCache(settings.cache_entries) if settings.cache_entries else None
+        self._cache = cache = VectorCache(settings.cache_entries)
+        self._caching = settings.cache_entries > 0
         self._metrics = metrics
         self._tokenize_thread = ThreadPoolExecutor(1, thread_name_prefix="tokenize")
-        metrics.watch_queue(lambda: scheduler.waiting)
+        metrics.watch(queue_inputs=lambda: scheduler.waiting, cache_entries=lambda: len(cache))
 
     async def embed(self, inputs: Inputs) -> Embedded:
         """Embed a request's inputs; RequestError 429 when too many wait already.
@@ -107,7 +108,7 @@ class Service:
         )
 
     async def _lookup_or_compute(self, texts: list[list[int]]) -> tuple[Vectors, Job | None]:
-        if self._cache is None:
+        if not self._caching:
             job = await self._compute(texts)
             return job.vectors, job
         known = [self._cache.get(ids) for ids in texts]

@@ -125,6 +125,7 @@ def test_the_cache_answers_repeats(fake_engine: object, make_house: Callable[...
     assert sum(map(len, fake_engine.batches)) == 4
     assert house.sample("cache_lookups_total", result="hit") == 2
     assert house.sample("cache_lookups_total", result="miss") == 4
+    assert house.sample("cache_entries") == 3
 
 
 def test_what_is_all_cached_needs_no_engine(
