@@ -183,7 +183,7 @@ def _shares_decided(
     """The shares of runs that pass and that fail a limit, and their median inflation."""
     passes, fails, inflations = 0, 0, []
     for due, end in runs:
-        latency = end - due
+        latency = np.round(end - due, 9)  # as the verdict does: no float dust
         bad = latency > limit_s
         inflated = latency_inflation(latency, bad, e, in_flight(due, due, end))
         evidence = weigh(bad, e, inflated)

@@ -84,7 +84,8 @@ def latency_inflation(
     """D of a latency objective: the largest of its indicators, with the safety factor.
 
     All arrays have shape (n,) in order of due time. `latency_s` is infinite where a request
-    was lost; `in_flight` counts the requests under way when each one was due.
+    was lost, and in whole nanoseconds: dust in equal times looks like a slow fluctuation.
+    `in_flight` counts the requests under way when each one was due.
     """
     n = len(bad)
     if n < 2 * BATCHES:

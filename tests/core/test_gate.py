@@ -160,6 +160,40 @@ def test_latencies_without_a_spread_leave_the_safety_factor(latency: np.ndarray)
     assert latency_inflation(latency, latency > 1, 0.05, counts) == 1.5
 
 
+@pytest.mark.parametrize(
+    ("n", "rate_rps", "exponential", "limit_s", "seed", "decided", "d", "bad"),
+    [
+        # computed once by an independent implementation of the same procedure
+        pytest.param(1000, 30.0, True, 0.05, 1, "inconclusive", 8.087444, 36, id="calm"),
+        pytest.param(1000, 30.0, True, 0.02, 2, "fail", 9.162753, 290, id="calm, too slow"),
+        pytest.param(2000, 50.0, True, 0.06, 3, "inconclusive", 26.978979, 96, id="half"),
+        pytest.param(2000, 50.0, True, 0.03, 4, "fail", 12.724923, 468, id="half, too slow"),
+        pytest.param(3000, 70.0, True, 0.1, 5, "inconclusive", 59.822025, 194, id="busy"),
+        pytest.param(3000, 70.0, False, 0.03, 6, "fail", 19.171007, 569, id="busy, regular"),
+        pytest.param(1000, 85.0, True, 0.2, 7, "inconclusive", 37.0, 3, id="nearly saturated"),
+    ],
+)
+def test_agrees_with_another_implementation(
+    queue: Callable[..., tuple[np.ndarray, np.ndarray]],
+    *,
+    n: int,
+    rate_rps: float,
+    exponential: bool,
+    limit_s: float,
+    seed: int,
+    decided: str,
+    d: float,
+    bad: int,
+) -> None:
+    due, end = queue(n, rate_rps, 0.01, seed, exponential=exponential)
+    latency = end - due
+    slow = latency > limit_s
+    inflated = latency_inflation(latency, slow, 0.05, in_flight(due, due, end))
+    evidence = weigh(slow, 0.05, inflated)
+    assert (decision(evidence), evidence.bad) == (decided, bad)
+    assert evidence.inflation == pytest.approx(d, abs=1e-6)
+
+
 @pytest.mark.parametrize("e", [0.05, 0.5, 0.9, 0.0, 1.0])
 def test_any_share_may_be_allowed(e: float) -> None:
     """Own quantiles beyond 0 and 1 do not exist and are left out."""
