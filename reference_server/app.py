@@ -118,7 +118,7 @@ class App:
         except RequestError as error:
             answer = _refusal(error)
         except Exception:  # the boundary: a fault in here still answers in the envelope
-            log.exception("fault while answering %s %s", scope["method"], path)
+            log.exception("fault while answering %s %r", scope["method"], path)
             answer = _refusal(_fault())
         route = path if path in self._routes else "other"
         self._metrics.observe_request(route, answer.status, time.perf_counter() - began)

@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference_server.batcher import DynamicBatcher, Job, Limits, ThreadPerRequest
@@ -121,6 +121,7 @@ def test_a_fault_of_the_engine_reaches_each_waiting_request(
     assert tested.waiting == 0
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.lists(st.integers(1, 200), min_size=1, max_size=6), min_size=1, max_size=8),
     st.integers(1, 8),

@@ -1,7 +1,7 @@
 """The vector cache against a plain model of "least recently used"."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference_server.cache import VectorCache
@@ -9,6 +9,7 @@ from reference_server.cache import VectorCache
 KEYS = st.integers(0, 6)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 4), st.lists(st.tuples(st.booleans(), KEYS), max_size=60))
 def test_it_keeps_the_most_recently_used(limit: int, steps: list[tuple[bool, int]]) -> None:
     """The oracle is a list in the order of last use."""

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference_server.errors import RequestError
@@ -215,6 +215,7 @@ JSON = st.recursive(
 FIELDS = st.sampled_from(["input", "model", "encoding_format", "dimensions", "user", "x"])
 
 
+@settings(deadline=None)
 @given(st.dictionaries(FIELDS, JSON))
 def test_any_object_is_accepted_or_refused_in_the_four_hundreds(
     document: dict[str, object],
@@ -228,6 +229,7 @@ def test_any_object_is_accepted_or_refused_in_the_four_hundreds(
         assert all(accepted.inputs)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     document = outcome(lambda: parse_json(body))

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import BertTokenizerLegacy
 
@@ -96,6 +96,7 @@ def test_ids_of_a_client_are_completed(
     assert ours.complete(ids) == expected
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 21127), min_size=1, max_size=600))
 def test_completing_is_idempotent_and_bounded(ids: list[int]) -> None:
     tokenizer = Tokenizer(
