@@ -65,7 +65,7 @@ class Engine:
         self._recorder = Recorder(plan)
         self._check = AnswerCheck(plan)
         self._due_ns: list[int] = []
-        self._start_ns = 0
+        self._start_ns = time.monotonic_ns()
         self._flights: dict[_Flight, gevent.Greenlet] = {}
         self._jobs: list[gevent.Greenlet] = []
         self._failure: BaseException | None = None
@@ -75,14 +75,13 @@ class Engine:
     def run(self) -> None:
         """Offer the load and wait for what is in flight. Raises what made the load fail."""
         self._prepare()
-        ticking = self._spawn(self._tick)
-        offering = self._spawn(
-            self._offer_open if self._plan.loop == "open" else self._offer_closed
-        )
-        self._jobs += [ticking, offering]
-        gevent.joinall([offering])
-        gevent.joinall(list(self._flights.values()))
-        self._end("complete")
+        if not self._ending:  # nobody has stopped it meanwhile
+            offer = self._offer_open if self._plan.loop == "open" else self._offer_closed
+            offering = self._spawn(offer)
+            self._jobs += [offering, self._spawn(self._tick)]
+            gevent.joinall([offering])
+            gevent.joinall(list(self._flights.values()))
+            self._end("complete")
         self._ended.wait()
         if self._failure is not None:
             raise self._failure
@@ -261,10 +260,12 @@ class Engine:
         self._client.close()
         self._count_scheduled()
         try:
-            self._recorder.close(self._elapsed_s(), self._ending_document(status))
+            self._recorder.close(self._elapsed_s())
         except StoreError as error:
             self._failure = self._failure or error
-            raise
+            status = "failed"
+        try:
+            self._recorder.say(self._ending_document(status))
         finally:
             self._ended.set()
 

@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from slokit.conventions import PLAN_ENV, TICKS_PREFIX
-from slokit.errors import SlokitError, StoreError
+from slokit.errors import SlokitError, StoreError, TargetError, UsageError
 from slokit.load.plan import END_PREFIX, LOG_PREFIX, LoadPlan, api_key
 
 STOP_GRACE_S: Final = 10.0
 _PLAN_FILE: Final = "plan.json"
+_OURS: Final = "slokit.errors."
+_KINDS: Final = {kind.__name__: kind for kind in (UsageError, TargetError, StoreError)}
 _LOG_TAIL: Final = 4000  # bytes of the log in which the reason of a failure is looked for
 
 
@@ -172,12 +174,19 @@ class LoadProcess:
         if self.running or (end is not None and end["status"] != "failed"):
             return None
         if end is not None:
-            kind = StoreError if end["error_kind"] == "StoreError" else SlokitError
-            return kind(f"the load process failed: {end['error']}")
-        return SlokitError(
-            f"the load process ended early ({_ending(self.returncode)}): "
-            f"{_last_words(self.plan.file(LOG_PREFIX, '.log'))}"
-        )
+            return _error(end["error_kind"], end["error"])
+        log = self.plan.file(LOG_PREFIX, ".log")
+        last = _last_words(log)
+        name, _, said = last.partition(": ")
+        if name.removeprefix(_OURS) in _KINDS:
+            return _error(name.removeprefix(_OURS), said)
+        ending = _ending(self.returncode)
+        return SlokitError(f"the load process ended early ({ending}): {last} (log: {log})")
+
+
+def _error(name: str, said: str) -> SlokitError:
+    """An error of the load process, as the error it would have been in this one."""
+    return _KINDS.get(name, SlokitError)(f"the load process failed: {said}")
 
 
 def _ending(returncode: int | None) -> str:
@@ -187,11 +196,8 @@ def _ending(returncode: int | None) -> str:
 
 
 def _last_words(log: Path) -> str:
-    """The exception at the end of the log, else its last line, with the place of the whole."""
-    lines = [
-        line.strip() for line in log.read_bytes()[-_LOG_TAIL:].decode(errors="replace").split("\n")
-    ]
-    said = [line for line in lines if line]
-    errors = [line for line in said if line.partition(":")[0].rpartition(".")[2].endswith("Error")]
-    last = (errors or said or ["it said nothing"])[-1]
-    return f"{last} (log: {log})"
+    """The last exception in the log, else its last line."""
+    lines = log.read_bytes()[-_LOG_TAIL:].decode(errors="replace").splitlines()
+    said = [line.strip() for line in lines if line.strip()]
+    errors = [line for line in said if line.partition(":")[0].endswith(("Error", "Exception"))]
+    return (errors or said or ["it said nothing"])[-1]

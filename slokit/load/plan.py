@@ -154,12 +154,14 @@ class LoadPlan:
         """The plan of one scenario; `settings` are further fields of the plan.
 
         `run_id`, `run_dir`, `url` and `seed` must be among them. Without `max_in_flight`
-        there are twice as many slots as rate x time-out can fill, at least 1000; without
+        there are twice as many slots as rate x time-out can fill, at least 1000 (in a closed
+        loop: as many as users); without
         `proxy` the one that the environment asks for, if any.
         """
         settings.setdefault("proxy", proxy_for(Endpoint.parse(settings["url"])))
         timeout_s = settings.get("timeout_s", DEFAULT_TIMEOUT_S)
-        slots = max(MIN_SLOTS, math.ceil(2 * (scenario.rate_rps or 0.0) * timeout_s))
+        users = max((users for users, _ in scenario.steps), default=0)
+        slots = max(MIN_SLOTS, users, math.ceil(2 * (scenario.rate_rps or 0.0) * timeout_s))
         settings.setdefault("max_in_flight", slots)
         return cls(
             scenario=name,

@@ -6,7 +6,6 @@ generator half of its rate and put its own delay into the latencies of others.
 """
 
 import base64
-import binascii
 import json
 import math
 import re
@@ -23,7 +22,8 @@ from slokit.errors import TargetError
 if TYPE_CHECKING:
     from slokit.load.plan import LoadPlan
 
-_PROMPT_TOKENS = re.compile(rb'"prompt_tokens"\s*:\s*(\d{1,9})')
+_PROMPT_TOKENS = re.compile(rb'"prompt_tokens"\s*:\s*(\d{1,9})(?!\d)')
+_NO_VECTORS: Final = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
 _WINDOW: Final = 4096  # bytes at either end of an answer that the cheap check looks at
 _NAN: Final = (b"[NaN", b",NaN", b" NaN")  # as json.dumps writes it; base64 has none of these
 UNIT_TOLERANCE: Final = 1e-2  # half precision and int8 stay well within
@@ -144,12 +144,12 @@ def check_vectors(protocol: Protocol, body: bytes, *, count: int, dim: int | Non
     """
     try:
         answer = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TargetError(f"the answer is no JSON: {_excerpt(body)}") from error
     try:
         rows = protocol.vectors(answer)
         vectors = [_numbers(row) for row in rows]
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, binascii.Error) as error:
+    except _NO_VECTORS as error:
         raise TargetError(f"the answer holds no embeddings: {_excerpt(body)}") from error
     if len(vectors) != count:
         raise TargetError(f"got {len(vectors)} embeddings for {count} texts")
@@ -162,7 +162,8 @@ def check_vectors(protocol: Protocol, body: bytes, *, count: int, dim: int | Non
     matrix = np.stack(vectors)
     if not np.isfinite(matrix).all():
         raise TargetError("an embedding holds NaN or infinite numbers")
-    norms = np.linalg.norm(matrix, axis=1)
+    with np.errstate(over="ignore"):
+        norms = np.linalg.norm(matrix, axis=1)
     unit = bool((np.abs(norms - 1) <= UNIT_TOLERANCE).all())
     return Vectors(dims.pop(), count_tokens(body), unit)
 

@@ -9,6 +9,7 @@ import json
 import math
 import time
 from collections import deque
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -109,16 +110,16 @@ class Recorder:
         if self._ticks is not None:
             _write_line(self._ticks, line)
 
-    def close(self, elapsed_s: float, ending: dict[str, Any]) -> None:
-        """Write the last samples, then how it ended."""
+    def close(self, elapsed_s: float) -> None:
+        """Write the last samples and close the files, also when they cannot be written."""
         try:
-            self.tick(elapsed_s)
-        finally:
-            if self._journal is not None:
-                self._journal.close()
-            if self._ticks is not None:
-                self._ticks.close()
-        self.say(ending)
+            with ExitStack() as files:
+                for file in (self._ticks, self._journal):
+                    if file is not None:
+                        files.callback(file.close)
+                self.tick(elapsed_s)
+        except OSError as error:  # closing writes, too
+            raise StoreError(f"cannot finish the samples: {error.strerror or error}") from error
 
     def say(self, ending: dict[str, Any]) -> None:
         """Write the document that says how the load ended; the last thing a load does."""

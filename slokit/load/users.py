@@ -71,9 +71,10 @@ class _Dispatcher:
                 self._engine = Engine(self._plain_plan(), observe=self._tell_locust)
             else:
                 plan = LoadPlan.from_json(Path(self._plan_path).read_text(encoding="utf-8"))
-                _allow_files(plan.max_in_flight)
+                _allow_files(2 * plan.max_in_flight)  # a connection and an alarm each
                 self._engine = Engine(plan)
-            self._engine.run()
+            if not self._stopped:
+                self._engine.run()
         except BaseException:
             self._environment.process_exit_code = _FAILED
             raise
@@ -132,10 +133,10 @@ def _end_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _allow_files(slots: int) -> None:
-    """Raise the limit of open files so that every slot can have its connection."""
+def _allow_files(count: int) -> None:
+    """Raise the limit of open files, as far as the system lets us, to `count` and some more."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = slots + 256
+    wanted = count + 256
     if soft != resource.RLIM_INFINITY and soft < wanted:
         limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))

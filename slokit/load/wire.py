@@ -25,8 +25,9 @@ MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 _CHUNK: Final = 64 * 1024
 _NS: Final = 1_000_000_000
 _STALE_NS: Final = 5_000_000  # how soon a connection that died while idle shows it, plus its RTT
-_TIMING = re.compile(r"([\w-]+)(?:;[^,;]*)*?;\s*dur=(\d+(?:\.\d+)?)")
-_MILLISECONDS = re.compile(r"\d+(?:\.\d+)?")
+_NUMBER: Final = r"\d{1,9}(?:\.\d{1,9})?"
+_TIMING = re.compile(rf"([\w-]+)(?:;[^,;]*)*?;\s*dur=({_NUMBER})(?![\d.])")
+_MILLISECONDS = re.compile(_NUMBER)
 _TEI_HEADERS: Final = {
     b"x-queue-time": "queue",
     b"x-tokenization-time": "tokenize",

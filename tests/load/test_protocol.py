@@ -126,6 +126,7 @@ def test_the_cheap_look(name, body, expected):
         pytest.param("openai", openai([3, 4]), 1, 2, False, id="not of unit length"),
         pytest.param("openai", openai(packed(0.6, 0.8)), 1, 2, True, id="base64"),
         pytest.param("plain", b'{"embedding":[0.6,0.8]}', 1, 2, True, id="plain"),
+        pytest.param("openai", openai([1e300, 1e300]), 1, 2, False, id="a norm that overflows"),
         pytest.param("tei", b"[[1,0,0]]", 1, 3, True, id="tei"),
     ],
 )
@@ -156,6 +157,8 @@ def test_embeddings(name, body, count, dim, unit):
         pytest.param(openai([1, 2], "!!"), "holds no embeddings", id="no base64"),
         pytest.param(openai([1, 2], "AAAA"), "holds no embeddings", id="3 bytes in base64"),
         pytest.param(openai([1, 2], [[1], [2]]), "holds no embeddings", id="nested"),
+        pytest.param(b"[" * 100_000, "the answer is no JSON", id="nested without end"),
+        pytest.param(openai([1, 2], [10**400, 1]), "holds no embeddings", id="a huge integer"),
         pytest.param(b"x" * 500, f"'{'x' * 80}'...", id="a long body is cut"),
     ],
 )
@@ -178,6 +181,7 @@ def test_vectors_are_ordered_by_their_index():
         pytest.param(openai([1], usage={"prompt_tokens": 6, "total_tokens": 6}), 6, id="usage"),
         pytest.param(b'{"usage":{"prompt_tokens" : 7}}', 7, id="a space before the colon"),
         pytest.param(openai([1]), None, id="none"),
+        pytest.param(b'{"prompt_tokens":' + b"9" * 50, None, id="more than any service counts"),
         pytest.param(b'{"prompt_tokens": 5}' + b" " * 5000, None, id="too far from the end"),
     ],
 )

@@ -28,7 +28,8 @@ def test_every_value_is_kept_as_it_is(make_plan):
     recorder = Recorder(plan)
     recorder.add(row(123_456_789, end_ns=987_654_321, status=200), Outcome.OK, 0.5)
     recorder.add(row(123_456_790, outcome="dropped"), Outcome.DROPPED, math.inf)
-    recorder.close(1.0, {"status": "complete"})
+    recorder.close(1.0)
+    recorder.say({"status": "complete"})
     first, second = read_samples(Path(plan.run_dir)).to_pylist()
     assert (first["due_ns"], first["end_ns"], first["status"]) == (123_456_789, 987_654_321, 200)
     assert (second["outcome"], second["sent_ns"], second["worker"]) == ("dropped", None, None)
@@ -43,7 +44,7 @@ def test_a_second_is_readable_before_the_end(make_plan):
     recorder.tick(1.0)
     assert read_samples(Path(plan.run_dir)).num_rows == BATCH_ROWS * 2 + 1
     assert len(ticks_of(plan)) == 1
-    recorder.close(1.5, {})
+    recorder.close(1.5)
 
 
 def test_counters_of_a_second(make_plan):
@@ -61,7 +62,7 @@ def test_counters_of_a_second(make_plan):
         "t_s": 1.0, "scheduled": 6, "sent": 4, "done": 3, "errors": 2, "dropped": 1,
         "in_flight": 2, "p95_s": None, "worker": 0,
     }  # fmt: skip
-    recorder.close(1.5, {})
+    recorder.close(1.5)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def test_rolling_p95(make_plan, latencies, p95_s):
     for latency_s in latencies:
         outcome = Outcome.OK if latency_s < math.inf else Outcome.TIMEOUT
         recorder.add(row(0), outcome, latency_s)
-    recorder.close(1.0, {})
+    recorder.close(1.0)
     assert ticks_of(plan)[0]["p95_s"] == p95_s
 
 
@@ -90,7 +91,7 @@ def test_p95_forgets_after_ten_seconds(make_plan):
     recorder.add(row(0), Outcome.OK, 9.0)
     for second in range(12):
         recorder.tick(second + 1.0)
-    recorder.close(13.0, {})
+    recorder.close(13.0)
     assert [tick["p95_s"] for tick in ticks_of(plan)] == [9.0] * 10 + [None] * 3
 
 
@@ -98,7 +99,8 @@ def test_without_a_folder_it_only_counts(make_plan, tmp_path):
     recorder = Recorder(make_plan(run_dir=""))
     recorder.add(row(0), Outcome.OK, 0.1)
     recorder.tick(1.0)
-    recorder.close(2.0, {})
+    recorder.close(2.0)
+    recorder.say({})
     assert recorder.totals.done == 1
     assert list(tmp_path.iterdir()) == []
 

@@ -317,6 +317,8 @@ def test_a_greenlet_that_is_killed_closes_its_connection(serve, make_plan):
         pytest.param("X-Queue-Time: 3\r\nX-Tokenization-Time: 1\r\nX-Inference-Time: 12",
                      {"queue": 3000, "tokenize": 1000, "infer": 12000}, id="TEI"),
         pytest.param("X-Queue-Time: soon", {}, id="TEI without a number"),
+        pytest.param("X-Queue-Time: " + "9" * 400, {}, id="TEI beyond all time"),
+        pytest.param("Server-Timing: queue;dur=" + "9" * 400, {}, id="beyond all time"),
         pytest.param("X-Other: 1", {}, id="nothing"),
     ],
 )  # fmt: skip
