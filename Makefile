@@ -49,7 +49,6 @@ lint: $(STAMPS)/dev
 unit: $(STAMPS)/dev
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -m "not wheel"
-	$(BIN)/coverage combine --quiet || true
 	$(BIN)/coverage report --include='slokit/core/*' --fail-under=100
 	$(BIN)/coverage report --fail-under=85 --skip-covered --format=total
 

@@ -4,34 +4,16 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import NoReturn
 
 from reference_server import __version__
 from reference_server.errors import SetupError
-from reference_server.settings import PROFILES, Settings, describe_settings, settings_for
+from reference_server.options import Options
+from reference_server.settings import PROFILES, describe_settings, settings_for
 
 _USAGE_ERROR = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """A validated command line."""
-
-    profile: str
-    settings: Settings
-    host: str
-    port: int
-    public: bool
-    model: Path | None
-    model_name: str
-    device: str
-    threads: int
-    seeded_shape: str
-    seed: int
-    stop_on_stdin_close: bool
 
 
 class _ListSettings(argparse.Action):

@@ -3,7 +3,6 @@
 import ctypes
 import logging
 import time
-from typing import TYPE_CHECKING
 
 from reference_server.batcher import Limits
 from reference_server.directory import load_directory
@@ -11,20 +10,18 @@ from reference_server.engines import Engine
 from reference_server.engines.choice import Choice, create
 from reference_server.metrics import Metrics
 from reference_server.model import NAMED_SHAPES, Model
+from reference_server.options import Options
 from reference_server.protocol import Contract
 from reference_server.seeded import seeded_model
 from reference_server.service import Service, batch_limits, make_scheduler
 from reference_server.tokenizer import Tokenizer
-
-if TYPE_CHECKING:
-    from reference_server.cli import Options
 
 log = logging.getLogger(__name__)
 
 _WARM_TEXTS = ("你好", "今天的天气怎么样", "这是一段用来预热的比较长的文字" * 3)
 
 
-def load_service(options: "Options", choice: Choice, metrics: Metrics) -> Service:
+def load_service(options: Options, choice: Choice, metrics: Metrics) -> Service:
     """Load or seed the model, build the engine, run a few texts; raises SetupError."""
     began = time.perf_counter()
     model = _load_model(options)
@@ -72,7 +69,7 @@ def _return_freed_memory() -> None:
         trim(0)
 
 
-def _load_model(options: "Options") -> Model:
+def _load_model(options: Options) -> Model:
     if options.model is not None:
         return load_directory(options.model, options.model_name)
     log.warning(

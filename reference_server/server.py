@@ -14,11 +14,11 @@ import uvicorn
 
 from reference_server import __version__
 from reference_server.app import App
-from reference_server.cli import Options
 from reference_server.engines.choice import Choice, choose, detect
 from reference_server.errors import SetupError
 from reference_server.loading import load_service
 from reference_server.metrics import Metrics
+from reference_server.options import Options
 from reference_server.service import Service
 
 log = logging.getLogger(__name__)

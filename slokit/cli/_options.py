@@ -21,7 +21,10 @@ _LOAD = (
     click.option("--host", metavar="URL", help="Address of the service: http://localhost:8000."),
     click.option("--rate", metavar="RPS", help="Requests a second, open loop: 50rps."),
     click.option(
-        "--users", type=click.IntRange(1), help="Users who wait for answers: closed loop."
+        "--users",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Users who wait for answers: closed loop.",
     ),
     click.option("--arrivals", metavar="HOW", help="constant, poisson or gamma:CV."),
     click.option("--duration", metavar="TIME", help="How long the load lasts: 40s, 5m."),
@@ -40,6 +43,7 @@ _LOAD = (
     click.option(
         "--max-in-flight",
         type=click.IntRange(1),
+        metavar="N",
         help="Slots; far more than rate x timeout by default.",
     ),
     click.option(
@@ -51,9 +55,12 @@ _LOAD = (
     click.option(
         "--repeat-ratio", metavar="R", help="Share of texts that were sent before: 30% or 0.3."
     ),
-    click.option("--batch", type=click.IntRange(1, 2048), help="Texts a request."),
+    click.option("--batch", type=click.IntRange(1, 2048), metavar="N", help="Texts a request."),
     click.option(
-        "--seed", type=click.IntRange(0), help="Seed of arrivals and texts; drawn when not given."
+        "--seed",
+        type=click.IntRange(0),
+        metavar="N",
+        help="Seed of arrivals and texts; drawn when not given.",
     ),
 )
 _TARGET = (
