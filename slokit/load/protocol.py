@@ -127,7 +127,7 @@ def looks_complete(protocol: Protocol, body: bytes) -> bool:
         head.startswith(protocol.opening)
         and tail.endswith(closing)
         and all(mark in head for mark in protocol.marks)
-        and not (b"NaN" in body and any(mark in body for mark in _NAN))
+        and not (b"N" in body and any(mark in body for mark in _NAN))
     )
 
 
