@@ -129,8 +129,8 @@ def _wait_ready(
     said = "nothing"
     while True:
         try:
-            with _failures_named(plan, path):
-                status = client.get(path).status_code
+            with _failures_named(plan, path), client.stream("GET", path) as answer:
+                status = answer.status_code
             if status == httpx.codes.OK or status in (401, 403, 405):
                 return
             if status == httpx.codes.NOT_FOUND:

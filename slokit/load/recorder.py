@@ -31,18 +31,14 @@ Row = tuple[Any, ...]  # the values of SAMPLE_COLUMNS, in order
 
 @dataclass(slots=True)
 class Totals:
-    """Counters of one load process since the run began."""
+    """Counters of one load process since the run began; `in_flight` is of this moment."""
 
     scheduled: int = 0
     sent: int = 0
     done: int = 0
     errors: int = 0
     dropped: int = 0
-
-    @property
-    def in_flight(self) -> int:
-        """Requests sent and not yet finished."""
-        return self.sent - (self.done - self.dropped)
+    in_flight: int = 0
 
 
 class Recorder:

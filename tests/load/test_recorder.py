@@ -50,7 +50,7 @@ def test_a_second_is_readable_before_the_end(make_plan):
 def test_counters_of_a_second(make_plan):
     plan = make_plan(worker=0)
     recorder = Recorder(plan)
-    recorder.totals.scheduled, recorder.totals.sent = 6, 4
+    recorder.totals.scheduled, recorder.totals.sent, recorder.totals.in_flight = 6, 4, 2
     recorder.add(row(1), Outcome.OK, 0.010)
     recorder.add(row(2), Outcome.HTTP_5XX, math.inf)
     recorder.add(row(3), Outcome.DROPPED, math.inf)
