@@ -73,8 +73,9 @@ class _Dispatcher:
                 plan = LoadPlan.from_json(Path(self._plan_path).read_text(encoding="utf-8"))
                 _allow_files(2 * plan.max_in_flight)  # a connection and an alarm each
                 self._engine = Engine(plan)
-            if not self._stopped:
-                self._engine.run()
+            if self._stopped:  # while the plan was made
+                self._engine.stop()
+            self._engine.run()
         except BaseException:
             self._environment.process_exit_code = _FAILED
             raise
@@ -83,11 +84,10 @@ class _Dispatcher:
 
     def _finish(self) -> None:
         """Headless, Locust ends with the load; with its web page it waits for another start."""
+        if self._stopped:  # Locust stopped us, not we it, and may have started anew since
+            return
         runner = self._environment.runner
-        if self._environment.web_ui is None:
-            gevent.spawn(runner.quit)
-        else:
-            gevent.spawn(runner.stop)
+        gevent.spawn(runner.quit if self._environment.web_ui is None else runner.stop)
 
     def _stop(self, **_: Any) -> None:
         if self._stopped:
@@ -106,7 +106,7 @@ class _Dispatcher:
             raise UsageError("no target: start Locust with --host URL")
         plan = LoadPlan.of(
             self._scenario,
-            name=type(self._scenario).__name__.lower(),
+            name="locust",
             run_id="locust",
             run_dir="",
             url=host,

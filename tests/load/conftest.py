@@ -4,11 +4,15 @@ import contextlib
 import socket
 import ssl
 import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from slokit.load.plan import LoadPlan
+
+SERVER = Path(__file__).with_name("embedding_server.py")
 
 
 class ScriptedServer:
@@ -97,3 +101,23 @@ def certificate(tmp_path_factory):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(path)
     return folder / "crt", context
+
+
+@pytest.fixture
+def start_server():
+    """Start an embedding service as a process: `start_server("--delay-s", "0.1")`."""
+    running = []
+
+    def start(*options):
+        process = subprocess.Popen(
+            [sys.executable, SERVER, *options], stdout=subprocess.PIPE, text=True
+        )
+        running.append(process)
+        process.url = f"http://127.0.0.1:{int(process.stdout.readline())}"
+        return process
+
+    yield start
+    for process in running:
+        process.kill()
+        process.wait()
+        process.stdout.close()

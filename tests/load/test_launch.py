@@ -1,16 +1,13 @@
 """Real Locust processes against a real server process: what is offered is what is recorded."""
 
-import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 
@@ -23,28 +20,7 @@ from slokit.load.scenario import PACKAGED_FOLDER, Scenario
 from slokit.runs.journal import read_samples
 
 SHORT = PACKAGED_FOLDER / "short.py"
-SERVER = Path(__file__).with_name("embedding_server.py")
 LIMIT_S = 40
-
-
-@pytest.fixture
-def start_server():
-    """Start an embedding service as a process: `start_server("--delay-s", "0.1")`."""
-    running = []
-
-    def start(*options):
-        process = subprocess.Popen(
-            [sys.executable, SERVER, *options], stdout=subprocess.PIPE, text=True
-        )
-        running.append(process)
-        process.url = f"http://127.0.0.1:{int(process.stdout.readline())}"
-        return process
-
-    yield start
-    for process in running:
-        process.kill()
-        process.wait()
-        process.stdout.close()
 
 
 @pytest.fixture
@@ -312,72 +288,3 @@ def test_a_load_can_be_pinned_to_a_core(start_server, plan_for):
 def test_preflight_of_a_healthy_server(start_server, plan_for):
     target = preflight(replace(plan_for(start_server(), rate="5rps", duration="1s"), model=None))
     assert (target.model, target.dim, target.info, target.warnings) == ("tiny", 4, None, ())
-
-
-def test_plain_locust(start_server, tmp_path):
-    """Locust by hand: its statistics count the schedule's requests, whatever the users are."""
-    command = [sys.executable, "-m", "locust", "-f", SHORT, "--host", start_server().url]
-    options = ["--headless", "-u", "30", "-r", "30", "-t", "4s", "--json", "--only-summary"]
-    done = subprocess.run(
-        [*command, *options], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
-    )
-    stats = json.loads(done.stdout)
-    assert [(row["name"], row["method"]) for row in stats] == [("short", "POST")]
-    assert 40 < stats[0]["num_requests"] < 260  # 50 requests a second, not 30 users' worth
-    assert stats[0]["num_failures"] == 0
-    assert stats[0]["min_response_time"] >= 2
-
-
-def test_plain_locust_without_a_host(tmp_path):
-    command = [sys.executable, "-m", "locust", "-f", SHORT, "--headless", "-t", "5s"]
-    done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
-    )
-    assert "no target: start Locust with --host URL" in done.stderr
-    assert done.returncode == 70
-
-
-def test_locusts_web_page_can_start_and_stop_it_again(start_server, tmp_path):
-    """Each start offers the scenario's rate once, however many users are asked for."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        page = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    command = [sys.executable, "-m", "locust", "-f", SHORT, "--host", start_server().url]
-    options = ["--web-host", "127.0.0.1", "--web-port", page.rpartition(":")[2]]
-    log = (tmp_path / "log").open("wb")
-    with (
-        log,
-        subprocess.Popen([*command, *options], cwd=tmp_path, stderr=log, stdout=log) as locust,
-    ):
-        try:
-            with httpx.Client(base_url=page, trust_env=False) as client:
-                _until_it_listens(client)
-                counts = [_swarm(client, users=40) for _ in range(2)]
-        finally:
-            locust.terminate()
-            locust.wait(LIMIT_S)
-    for per_second in counts:
-        assert 25 < per_second < 80  # 50 requests a second; one dispatcher a user would be 2000
-
-
-def _until_it_listens(client):
-    deadline = time.monotonic() + LIMIT_S
-    while time.monotonic() < deadline:
-        try:
-            client.get("/")
-        except httpx.TransportError:
-            time.sleep(0.1)
-        else:
-            return
-    raise AssertionError("Locust's page never came up")
-
-
-def _swarm(client, users):
-    """Start, let it run for a while, stop: requests a second that Locust counted."""
-    client.post("/swarm", data={"user_count": users, "spawn_rate": users}).raise_for_status()
-    counted, seconds = [], []
-    for pause_s in (2.0, 2.0):
-        time.sleep(pause_s)
-        seconds.append(time.monotonic())
-        counted.append(client.get("/stats/requests").json()["stats"][-1]["num_requests"])
-    client.post("/stop").raise_for_status()
-    return (counted[1] - counted[0]) / (seconds[1] - seconds[0])
