@@ -62,7 +62,7 @@ def decide(
     if not len(group.ok):
         return undecided(objective, group.text_class, group.stage, "there is no data", confidence)
     alpha = 1 - confidence
-    if objective.metric is Metric.LATENCY:
+    if objective.metric in (Metric.LATENCY, Metric.GOOD):
         result = _latency(objective, group, alpha)
     elif objective.metric is Metric.ERRORS:
         result = _errors(objective, group, alpha)
@@ -98,7 +98,7 @@ def _latency(objective: Objective, group: Group, alpha: float) -> ObjectiveResul
     verdict = _verdict(evidence, alpha)
     value: float | None
     ci: Interval
-    if objective.expr.lower().startswith("good"):
+    if objective.metric is Metric.GOOD:
         value = 1 - evidence.bad / evidence.total
         ci = _mirrored(share_interval(evidence.bad_eff, evidence.n_eff, alpha))
         what = wording.good_share(verdict, evidence, limit_s)

@@ -26,7 +26,8 @@ ALL_CLASSES: Final = "all"
 class Metric(StrEnum):
     """What an objective is about."""
 
-    LATENCY = "latency"  # a share of requests within a time limit
+    LATENCY = "latency"  # a quantile of the time within a limit
+    GOOD = "good"  # the same statement, written and shown as a share within the limit
     ERRORS = "errors"
     RPS = "rps"
     RELATIVE = "relative"  # a quantile against the same quantile of another run
@@ -177,7 +178,7 @@ def _read_good(reader: _Reader) -> Objective:
         raise reader.refuse("a share above 0%", "good(150ms) >= 98.7%", at)
     return Objective(
         _tidy(reader.text),
-        Metric.LATENCY,
+        Metric.GOOD,
         text_class=text_class,
         clock=clock,
         quantile=float(share),

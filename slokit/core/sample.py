@@ -83,11 +83,6 @@ class Samples:
         """Done minus sent in seconds; infinite for a request without a good answer."""
         return np.where(self.ok, self.end_s - self.sent_s, np.inf)
 
-    @property
-    def latency_without_lag_s(self) -> FloatArray:
-        """Latency less the generator's own delay: what a perfect generator would have seen."""
-        return np.where(self.ok, self.end_s - self.due_s - self.lag_s, np.inf)
-
     def time_s(self, clock: Clock) -> FloatArray:
         """Latency or service time, by the clock an objective names."""
         return self.latency_s if clock is Clock.DUE else self.service_s

@@ -12,7 +12,7 @@ from typing import Final
 
 from slokit.errors import UsageError
 
-_NUMBER: Final = r"\d+(?:\.\d+)?"
+_NUMBER: Final = r"\d{1,15}(?:\.\d{1,15})?"  # more digits are a slip, or an attack
 _SECONDS: Final = {
     "us": Fraction(1, 1_000_000),
     "ms": Fraction(1, 1000),

@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     from slokit.core.judgement import Judgement, ObjectiveResult, StageCut
     from slokit.core.summary import ClassSummary
 
+_UNITS: Final = {
+    Metric.LATENCY: "s",
+    Metric.GOOD: "ratio",
+    Metric.ERRORS: "ratio",
+    Metric.RPS: "rps",
+    Metric.RELATIVE: "baseline",
+}
+
 Document = dict[str, Any]
 
 QUANTILES: Final = ("p50", "p90", "p95", "p99", "p999", "mean", "max")
@@ -145,12 +153,7 @@ def _objective(result: "ObjectiveResult") -> Document:
 
 def _unit(expr: str) -> str:
     """What an objective's value is: seconds, a ratio 0-1, requests a second, times baseline."""
-    objective = parse_objective(expr)
-    if objective.metric is Metric.LATENCY:
-        return "ratio" if expr.startswith("good") else "s"
-    return {Metric.ERRORS: "ratio", Metric.RPS: "rps", Metric.RELATIVE: "baseline"}[
-        objective.metric
-    ]
+    return _UNITS[parse_objective(expr).metric]
 
 
 def _summary(summary: "ClassSummary") -> Document:

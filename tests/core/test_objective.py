@@ -50,7 +50,7 @@ from slokit.errors import ExpressionError
             "good(150ms)[all] >= 98.7%",
             Objective(
                 "good(150ms)[all] >= 98.7%",
-                Metric.LATENCY,
+                Metric.GOOD,
                 text_class="all",
                 quantile=0.987,
                 limit_s=0.15,
@@ -62,7 +62,7 @@ from slokit.errors import ExpressionError
             "good(1s)(service) >= 100%",
             Objective(
                 "good(1s)(service) >= 100%",
-                Metric.LATENCY,
+                Metric.GOOD,
                 clock=Clock.SERVICE,
                 quantile=1.0,
                 limit_s=1.0,

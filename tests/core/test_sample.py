@@ -25,7 +25,6 @@ def test_the_four_times(four: Samples) -> None:
     inf = np.inf
     np.testing.assert_allclose(four.latency_s, [0.1, inf, inf, 0.4])
     np.testing.assert_allclose(four.service_s, [0.1, inf, inf, 0.35])
-    np.testing.assert_allclose(four.latency_without_lag_s, [0.1, inf, inf, 0.35])
     assert four.time_s(Clock.DUE).tolist() == four.latency_s.tolist()
     assert four.time_s(Clock.SERVICE).tolist() == four.service_s.tolist()
     assert four.ok.tolist() == [True, False, False, True]

@@ -413,7 +413,9 @@ def test_throughput_without_any_time(build: Build) -> None:
     assert judgement.reasons[0].endswith("all at one instant, tell no rate")
 
 
-@pytest.mark.parametrize("metric", [Metric.LATENCY, Metric.ERRORS, Metric.RPS, Metric.RELATIVE])
+@pytest.mark.parametrize(
+    "metric", [Metric.LATENCY, Metric.GOOD, Metric.ERRORS, Metric.RPS, Metric.RELATIVE]
+)
 def test_an_objective_without_its_numbers_is_refused(build: Build, metric: Metric) -> None:
     samples = build(np.full(20, 0.1))
     with pytest.raises(ValueError, match=r"objective needs a .*: Objective\(expr='half'"):
