@@ -12,8 +12,9 @@ from collections import deque
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
+import numpy as np
 import pyarrow as pa
 
 from slokit.conventions import JOURNAL_SUFFIX, SAMPLE_COLUMNS, SAMPLES_PREFIX, TICKS_PREFIX
@@ -21,6 +22,9 @@ from slokit.core.sample import Outcome
 from slokit.errors import StoreError
 from slokit.load.plan import END_PREFIX, LoadPlan
 from slokit.runs.journal import SampleJournal
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 BATCH_ROWS: Final = 2000  # a batch of this size is written in a few milliseconds
 ROLLING_S: Final = 10
@@ -51,7 +55,8 @@ class Recorder:
         self.totals = Totals()
         self._worker = plan.worker
         self._rows: list[Row] = []
-        self._recent: deque[list[float]] = deque([[]], maxlen=ROLLING_S)
+        self._latencies: list[float] = []  # of this second
+        self._recent: deque[NDArray[np.float64]] = deque(maxlen=ROLLING_S)
         self._cpu_s, self._wall_ns = 0.0, 0
         self._journal: SampleJournal | None = None
         self._ticks: TextIO | None = None
@@ -80,7 +85,7 @@ class Recorder:
             totals.errors += 1
             if outcome is Outcome.DROPPED:
                 totals.dropped += 1
-        self._recent[-1].append(latency_s)
+        self._latencies.append(latency_s)
         if self._journal is not None:
             self._rows.append(row)
 
@@ -102,7 +107,6 @@ class Recorder:
             "p95_s": p95_s if p95_s < math.inf else None,
             "worker": self._worker,
         }
-        self._recent.append([])
         if self._ticks is not None:
             _write_line(self._ticks, line)
 
@@ -130,8 +134,13 @@ class Recorder:
 
     def _rolling_p95_s(self) -> float:
         """P95 of the last seconds (nearest rank); infinite without answers or on a failed one."""
-        latencies = sorted(latency for second in self._recent for latency in second)
-        return latencies[math.ceil(0.95 * len(latencies)) - 1] if latencies else math.inf
+        self._recent.append(np.array(self._latencies, dtype=np.float64))
+        self._latencies = []
+        latencies = np.concatenate(self._recent)
+        if not len(latencies):
+            return math.inf
+        rank = math.ceil(0.95 * len(latencies)) - 1
+        return float(np.partition(latencies, rank)[rank])
 
     def _cpu_ratio(self) -> float:
         cpu_s, wall_ns = time.process_time(), time.monotonic_ns()
