@@ -15,6 +15,7 @@ case "${1:?venv or test}" in
     ;;
   test)
     command -v openssl >/dev/null || missing+=(openssl)  # certificates for the TLS tests
+    command -v redis-server >/dev/null || missing+=(redis-server)  # the shared cache
     ;;
 esac
 
