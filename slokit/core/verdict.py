@@ -185,7 +185,7 @@ def _unsent(samples: Samples, load: Load) -> int:
 def _blame(due: Opinion, fair: Opinion, generator: Generator, unsent: int) -> tuple[str, ...]:
     """Why the outcome is the generator's doing; empty when it is the service's."""
     blame = []
-    if due.verdict is not fair.verdict:
+    if due.verdict is not fair.verdict and _lag_mattered(due, fair):
         blame.append(
             f"the generator decided the outcome: {due.verdict} as users feel it, "
             f"{fair.verdict} without the generator's own lag "
@@ -198,6 +198,20 @@ def _blame(due: Opinion, fair: Opinion, generator: Generator, unsent: int) -> tu
             f"at most {wording.share(1 - MIN_SENT_RATIO)} may be"
         )
     return tuple(blame)
+
+
+def _lag_mattered(due: Opinion, fair: Opinion) -> bool:
+    """True where the lag made a request bad, or a queue grow, or a quantile differ from a baseline.
+
+    Near its edge a verdict turns with the slightest change of n_eff. Where every request is
+    as good with the lag as without it, that is chance and not the generator's deed.
+    """
+    if [t.state for t in due.trends] != [t.state for t in fair.trends]:
+        return True
+    pairs = zip(due.objectives, fair.objectives, strict=True)
+    return any(
+        a.bad != b.bad or ("baseline" in a.expr and a.verdict is not b.verdict) for a, b in pairs
+    )
 
 
 def _reasons(due: Opinion, run: Run) -> tuple[str, ...]:

@@ -450,6 +450,29 @@ class TestTheGenerator:
             "the generator sent late: lag P99 10 ms, up to 3 ms is harmless",
         )
 
+    def test_a_lag_that_makes_nothing_bad_never_makes_a_run_invalid(self) -> None:
+        """Every request is well inside the limit with the lag and without it.
+
+        The lag still moves n_eff, and with it some runs over the edge of a pass: the runs
+        in which it does are counted, so that the test is about something.
+        """
+        turned = 0
+        for seed in range(60):
+            rng = np.random.default_rng(seed)
+            due = np.cumsum(rng.exponential(0.025, 700))
+            end = np.empty_like(due)  # one server, 15 ms a request
+            free = 0.0
+            for i, arrival in enumerate(due):
+                end[i] = free = max(free, arrival) + 0.015
+            lag = rng.exponential(0.002, 700)
+            words = np.full(700, "ok"), np.full(700, "short"), np.zeros(700, dtype=np.int64)
+            late = Samples(due, due + lag, end + lag, lag, *words)
+            prompt = Samples(due, due, end, np.zeros(700), *words)
+            verdicts = [verdict_on(samples, "p95 <= 1s").verdict for samples in (late, prompt)]
+            assert Verdict.INVALID not in verdicts
+            turned += verdicts[0] is not verdicts[1]
+        assert turned >= 1
+
     def test_a_slow_service_fails_however_late_the_generator(self, build: Build) -> None:
         judgement = verdict_on(build(np.full(2000, 0.5), lag_s=0.2), "p95 <= 150ms")
         assert (judgement.verdict, judgement.holds_on_service) == (Verdict.FAIL, True)
