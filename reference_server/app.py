@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from dataclasses import dataclass
@@ -208,7 +209,7 @@ def _fault() -> RequestError:
 def _refusal(error: RequestError) -> Answer:
     headers = []
     if error.retry_after_s is not None:
-        headers.append((b"retry-after", str(error.retry_after_s).encode()))
+        headers.append((b"retry-after", str(math.ceil(error.retry_after_s)).encode()))
     if error.allow is not None:
         headers.append((b"allow", error.allow.encode()))
     return Answer(protocol.format_error(error), error.status, headers=tuple(headers))

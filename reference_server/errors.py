@@ -37,7 +37,7 @@ class SetupError(ReferenceServerError):
 class RequestError(ReferenceServerError):
     """A request is refused; `status` and the envelope's fields say how.
 
-    `retry_after_s` and `allow` become the headers Retry-After and Allow.
+    `retry_after_s` (from when on the same request may pass) and `allow` become headers.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class RequestError(ReferenceServerError):
         code: Code,
         param: str | None = None,
         kind: str = "invalid_request_error",
-        retry_after_s: int | None = None,
+        retry_after_s: float | None = None,
         allow: str | None = None,
     ) -> None:
         super().__init__(message)

@@ -2,19 +2,26 @@
 
 import ctypes
 import logging
+import math
 import time
+from typing import TYPE_CHECKING
 
-from reference_server.batcher import Limits
 from reference_server.directory import load_directory
 from reference_server.engines import Engine
 from reference_server.engines.choice import Choice, create
+from reference_server.errors import SetupError
 from reference_server.metrics import Metrics
-from reference_server.model import NAMED_SHAPES, Model
+from reference_server.model import NAMED_SHAPES, Model, fingerprint
 from reference_server.options import Options
 from reference_server.protocol import Contract
 from reference_server.seeded import seeded_model
 from reference_server.service import Service, batch_limits, make_scheduler
+from reference_server.settings import Settings
 from reference_server.tokenizer import Tokenizer
+from reference_server.work import Limits
+
+if TYPE_CHECKING:
+    from reference_server.shared_cache import SharedCache
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +45,7 @@ def load_service(options: Options, choice: Choice, metrics: Metrics) -> Service:
         model.shape.vocabulary,
         options.settings.max_inputs,
     )
+    shared_cache = _shared_cache(options.settings, choice, model, metrics)
     del model
     _return_freed_memory()
     return Service(
@@ -47,6 +55,27 @@ def load_service(options: Options, choice: Choice, metrics: Metrics) -> Service:
         settings=options.settings,
         metrics=metrics,
         facts=facts,
+        shared_cache=shared_cache,
+    )
+
+
+def _shared_cache(
+    settings: Settings, choice: Choice, model: Model, metrics: Metrics
+) -> "SharedCache | None":
+    """Prepare the second cache; servers that compute the same vectors share it."""
+    if not settings.cache_url:
+        return None
+    try:
+        from reference_server.shared_cache import SharedCache  # noqa: PLC0415  # an extra
+    except ModuleNotFoundError as error:
+        raise SetupError("cache_url needs redis-py; install the extra `redis`") from error
+    return SharedCache(
+        settings.cache_url,
+        namespace=f"{fingerprint(model)} {choice.engine} {choice.precision}",
+        dimension=model.shape.hidden,
+        ttl_s=settings.cache_ttl_s or math.inf,
+        timeout_s=settings.cache_timeout_ms / 1e3,
+        metrics=metrics,
     )
 
 

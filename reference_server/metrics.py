@@ -1,7 +1,9 @@
 """What the server counts, in a registry of its own."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from prometheus_client import (
     CollectorRegistry,
@@ -40,6 +42,15 @@ class Phases:
         )
 
 
+class Source(StrEnum):
+    """Where a text's vector came from."""
+
+    LOCAL = "hit"
+    SHARED = "shared_hit"
+    JOINED = "joined"
+    COMPUTED = "miss"
+
+
 class Metrics:
     """Prometheus counters of one server."""
 
@@ -68,11 +79,23 @@ class Metrics:
         self._batch_tokens = Histogram(
             f"{prefix}batch_tokens", "Tokens in one pass", registry=registry, buckets=_TOKENS
         )
-        lookups = Counter(
-            f"{prefix}cache_lookups", "Cache lookups by result", ["result"], registry=registry
+        self._lookups = Counter(
+            f"{prefix}cache_lookups", "Texts by where their vector came from", ["result"],
+            registry=registry,
+        )  # fmt: skip
+        for source in Source:
+            self._lookups.labels(source)
+        self._sources = dict.fromkeys(Source, 0)
+        Gauge(
+            f"{prefix}cache_hit_ratio", "Texts not computed for their request, since the start",
+            registry=registry,
+        ).set_function(self._hit_ratio)  # fmt: skip
+        self.shared_cache_up = Gauge(
+            f"{prefix}shared_cache_up", "1 while the shared cache answers", registry=registry
         )
-        self.cache_hits = lookups.labels("hit")
-        self.cache_misses = lookups.labels("miss")
+        self.shared_cache_faults = Counter(
+            f"{prefix}shared_cache_faults", "Failed uses of the shared cache", registry=registry
+        )
         self._cached = Gauge(f"{prefix}cache_entries", "Vectors in the cache", registry=registry)
         self._queue = Gauge(
             f"{prefix}queue_inputs", "Inputs waiting for the engine", registry=registry
@@ -94,6 +117,15 @@ class Metrics:
         self._phases["tokenize"].observe(phases.tokenize_s)
         self._phases["infer"].observe(phases.infer_s)
         self._phases["serialize"].observe(phases.serialize_s)
+
+    def observe_sources(self, source: Source, texts: int) -> None:
+        """Add the texts of a request that got their vectors from `source`."""
+        self._lookups.labels(source).inc(texts)
+        self._sources[source] += texts
+
+    def _hit_ratio(self) -> float:
+        total = sum(self._sources.values())
+        return 1 - self._sources[Source.COMPUTED] / total if total else math.nan
 
     def observe_batch(self, inputs: int, tokens: int) -> None:
         """Add one pass through the engine."""

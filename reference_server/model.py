@@ -1,5 +1,6 @@
 """What a BERT encoder is: its shape, the names and shapes of its weights, how it pools."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -68,6 +69,15 @@ class Model:
     pooling: Pooling
     tokenizer: TokenizerFiles
     max_tokens: int
+
+
+def fingerprint(model: Model) -> str:
+    """Hash what decides the vectors: weights, shape, pooling; some 0.3 s for the base shape."""
+    digest = hashlib.blake2b(f"{model.shape} {model.pooling}".encode(), digest_size=16)
+    for name in expected_weights(model.shape):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(model.weights[name]).data)
+    return digest.hexdigest()
 
 
 def expected_weights(shape: Shape) -> dict[str, tuple[int, ...]]:

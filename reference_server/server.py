@@ -138,7 +138,7 @@ class _Life:
             _background(self._watch_stdin, loop)
         await self._server.serve(sockets=[self._listener])
         if self._app.service is not None:
-            self._app.service.close()
+            await self._app.service.close()
         if self._failure is not None:
             raise self._failure
         log.info("stopped")
@@ -180,7 +180,7 @@ def _facts(options: Options, choice: Choice) -> dict[str, object]:
         "precision": choice.precision,
         "device": choice.device,
         "threads": options.threads,
-        "settings": options.settings.as_dict(),
+        "settings": options.settings.shown(),
     }
 
 

@@ -1,50 +1,13 @@
 """Every switch of the server, its value in both profiles, and what may be set."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable
 from dataclasses import Field, asdict, dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
 from reference_server.errors import SetupError
-
-Value = str | int | float
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What one setting accepts: a list of words, or a number within bounds."""
-
-    profiles: Mapping[str, Value]
-    help: str
-    unit: str = ""
-    choices: tuple[str, ...] = ()
-    bounds: tuple[float, float] = (0, 0)
-
-    @property
-    def allowed(self) -> str:
-        """The accepted values, for people."""
-        if self.choices:
-            return "|".join(self.choices)
-        return f"{self.bounds[0]}..{self.bounds[1]}"
-
-    def parse(self, key: str, text: str) -> Value:
-        """Read a value from the command line; SetupError if it is not allowed."""
-        if self.choices:
-            if text in self.choices:
-                return text
-        else:
-            number = _number(text, whole=isinstance(self.profiles["baseline"], int))
-            if number is not None and self.bounds[0] <= number <= self.bounds[1]:
-                return number
-        unit = f" {self.unit}" if self.unit else ""
-        raise SetupError(f"setting {key}={text!r} is not allowed; allowed: {self.allowed}{unit}")
-
-
-def _number(text: str, *, whole: bool) -> int | float | None:
-    try:
-        return int(text) if whole else float(text)
-    except ValueError:
-        return None
+from reference_server.rules import Rule, Value
 
 
 def _setting(baseline: Value, optimized: Value, help_text: str, **limits: Any) -> Any:
@@ -108,6 +71,25 @@ class Settings:
         unit="entries",
         bounds=(0, 10_000_000),
     )
+    cache_ttl_s: float = _setting(
+        0.0, 0.0, "how long a vector is kept; 0 is for ever", unit="s", bounds=(0, 31_536_000)
+    )
+    cache_url: str = _setting(
+        "",
+        "",
+        "a Redis that several servers share as a second cache",
+        form="redis://HOST[:PORT][/DB]",
+        pattern=r"(rediss?|unix)://.+",
+    )
+    cache_timeout_ms: float = _setting(
+        10.0, 10.0, "longest wait for the shared cache", unit="ms", bounds=(1, 1000)
+    )
+    single_flight: str = _setting(
+        "off",
+        "on",
+        "on: a text that several requests want at once is computed once",
+        choices=("off", "on"),
+    )
     serializer: str = _setting(
         "json",
         "orjson",
@@ -130,6 +112,13 @@ class Settings:
     def as_dict(self) -> dict[str, Value]:
         """Name -> value, in the order of the table."""
         return asdict(self)
+
+    def shown(self) -> dict[str, Value]:
+        """Name -> value for everybody's eyes: without the password of a URL."""
+        return {
+            key: re.sub("//.*@", "//***@", value) if isinstance(value, str) else value
+            for key, value in self.as_dict().items()
+        }
 
 
 PROFILES = ("baseline", "optimized")
@@ -178,7 +167,7 @@ def describe_settings() -> str:
     """
     rows = [("setting", "baseline", "optimized", "allowed", "help")]
     for key, rule in rules().items():
-        baseline, optimized = (f"{rule.profiles[profile]}" for profile in PROFILES)
+        baseline, optimized = (f"{rule.profiles[profile]}" or "-" for profile in PROFILES)
         rows.append((key, baseline, optimized, f"{rule.allowed} {rule.unit}".strip(), rule.help))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     return "\n".join(

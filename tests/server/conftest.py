@@ -16,7 +16,6 @@ import pytest
 from safetensors.numpy import save_file
 
 from reference_server.app import App
-from reference_server.batcher import Limits
 from reference_server.metrics import Metrics
 from reference_server.model import TINY, Model, TokenizerFiles
 from reference_server.packing import TokenIds
@@ -25,6 +24,7 @@ from reference_server.seeded import chinese_vocabulary, seeded_model
 from reference_server.service import Service, make_scheduler
 from reference_server.settings import settings_for
 from reference_server.tokenizer import Tokenizer
+from reference_server.work import Limits
 
 WAIT_S = 60
 
@@ -213,6 +213,9 @@ class House:
 
         return asyncio.run(main())
 
+    def close(self) -> None:
+        asyncio.run(self.service.close())
+
     def sample(self, name: str, **labels: str) -> float | None:
         return self.metrics.registry.get_sample_value(f"reference_server_{name}", labels)
 
@@ -227,7 +230,7 @@ def make_house(fake_engine: object) -> Iterator[Callable[..., House]]:
 
     yield make
     for house in houses:
-        house.service.close()
+        house.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The HTTP application in process: routes, refusals, gate, queue rule, cache, metrics."""
 
 import json
+import math
 import re
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -11,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reference_server.batcher import DynamicBatcher, Limits
+from reference_server.batcher import DynamicBatcher
 from reference_server.service import make_scheduler
 from reference_server.settings import settings_for
+from reference_server.work import Limits
 
 
 @pytest.mark.parametrize("profile", ["baseline", "optimized"])
@@ -122,10 +124,12 @@ def test_the_cache_answers_repeats(fake_engine: object, make_house: Callable[...
     again = house.embed(["bb", "ccc", "a"]).json()["data"]
     assert [item["embedding"][1] for item in again] == [4, 5, 3]
     assert first[0]["embedding"] == first[2]["embedding"] == again[2]["embedding"]
-    assert sum(map(len, fake_engine.batches)) == 4
+    assert sum(map(len, fake_engine.batches)) == 3
     assert house.sample("cache_lookups_total", result="hit") == 2
-    assert house.sample("cache_lookups_total", result="miss") == 4
+    assert house.sample("cache_lookups_total", result="joined") == 1
+    assert house.sample("cache_lookups_total", result="miss") == 3
     assert house.sample("cache_entries") == 3
+    assert house.sample("cache_hit_ratio") == pytest.approx(0.5)
 
 
 def test_what_is_all_cached_needs_no_engine(
@@ -148,6 +152,11 @@ def test_without_a_cache_everything_is_computed(
     house.embed("a")
     assert len(fake_engine.batches) == 2
     assert house.sample("cache_lookups_total", result="hit") == 0
+    assert house.sample("cache_hit_ratio") == 0
+
+
+def test_before_any_text_there_is_no_hit_ratio(make_house: Callable[..., Any]) -> None:
+    assert math.isnan(make_house().sample("cache_hit_ratio"))
 
 
 def test_the_metrics_count_what_happened(make_house: Callable[..., Any]) -> None:
@@ -213,7 +222,7 @@ def test_no_body_whatever_is_a_server_error(house_type: Any, path: str, body: by
     try:
         answer = house.ask("POST", path, content=body)
     finally:
-        house.service.close()
+        house.close()
     assert answer.status_code in (200, 400, 404)
     assert answer.status_code == 200 or set(answer.json()) == {"error"}
 

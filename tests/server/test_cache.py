@@ -36,3 +36,18 @@ def test_it_keeps_a_copy() -> None:
     assert stored is not None
     assert stored.tolist() == [0, 0]
     assert stored.base is None
+
+
+def test_nothing_is_older_than_the_limit() -> None:
+    """Virtual time: kept until just before 10 s after it was stored, however often it is used."""
+    now_s = [0.0]
+    cache = VectorCache(4, ttl_s=10, clock=lambda: now_s[0])
+    cache.put([1], np.zeros(2, np.float32))
+    for now_s[0] in (5.0, 9.999):
+        assert cache.get([1]) is not None
+    now_s[0] = 10.0
+    assert cache.get([1]) is None
+    assert len(cache) == 0
+    cache.put([1], np.ones(2, np.float32))
+    now_s[0] = 19.0
+    assert cache.get([1]) is not None

@@ -86,7 +86,7 @@ def test_a_client_that_left_is_not_computed(make_house: Callable[..., Any]) -> N
         engine.opened.set()
 
     asyncio.run(main())
-    house.service.close()
+    house.close()
     assert 42 not in engine.computed
     assert house.sample("requests_total", route="/v1/embeddings", status="499") == 1
 

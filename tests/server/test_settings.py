@@ -14,6 +14,7 @@ def test_profiles_hold_what_the_source_practice_and_the_optimised_service_do() -
         "precision": ("fp32", "auto"),
         "batching": ("off", "dynamic"),
         "cache_entries": (0, 1000),
+        "single_flight": ("off", "on"),
         "serializer": ("json", "orjson"),
         "event_loop": ("asyncio", "uvloop"),
         "http_parser": ("h11", "httptools"),
@@ -26,6 +27,8 @@ def test_profiles_hold_what_the_source_practice_and_the_optimised_service_do() -
         pytest.param("cache_entries=7", "cache_entries", 7, id="whole"),
         pytest.param("max_wait_ms=2.5", "max_wait_ms", 2.5, id="fraction"),
         pytest.param("batching=off", "batching", "off", id="word"),
+        pytest.param("cache_url=redis://h:1/2", "cache_url", "redis://h:1/2", id="text"),
+        pytest.param("cache_url=", "cache_url", "", id="no-text"),
         pytest.param("max_wait_ms=1000", "max_wait_ms", 1000.0, id="upper-bound"),
     ],
 )
@@ -45,6 +48,7 @@ def test_the_last_override_wins() -> None:
         pytest.param(
             "batching=on", "batching='on' is not allowed; allowed: off|dynamic", id="word"
         ),
+        pytest.param("cache_url=http://h", "allowed: redis://HOST[:PORT][/DB]", id="form"),
         pytest.param("max_queue=0", "max_queue='0' is not allowed; allowed: 1..1000000", id="low"),
         pytest.param("max_queue=x", "max_queue='x' is not allowed", id="not-a-number"),
         pytest.param("max_queue=1.5", "max_queue='1.5' is not allowed", id="not-whole"),
@@ -73,3 +77,15 @@ def test_the_table_names_every_setting_with_a_line_of_help() -> None:
 def test_the_profiles_pass_their_own_rules(profile: str) -> None:
     for key, rule in rules().items():
         assert rule.parse(key, str(rule.profiles[profile])) == rule.profiles[profile]
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        pytest.param("redis://:secret@h:1", "redis://***@h:1", id="password"),
+        pytest.param("redis://u:a@b@h", "redis://***@h", id="at-in-password"),
+        pytest.param("redis://h:1", "redis://h:1", id="none"),
+    ],
+)
+def test_a_password_is_not_shown(url: str, shown: str) -> None:
+    assert settings_for("optimized", [f"cache_url={url}"]).shown()["cache_url"] == shown

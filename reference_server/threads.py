@@ -1,0 +1,57 @@
+"""No batching: each request has a thread of its own and runs its texts one by one."""
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from reference_server.engines import Engine
+from reference_server.work import BatchObserver, Clock, ExpiredError, OnDone, Text, run_pass
+
+
+class ThreadPerRequest:
+    """What a service does that hands each request to a pool of `threads`."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        threads: int,
+        on_batch: BatchObserver,
+        clock: Clock = time.perf_counter,
+    ) -> None:
+        self._engine = engine
+        self._on_batch = on_batch
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._waiting = 0
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="request")
+
+    @property
+    def waiting(self) -> int:
+        """Inputs not yet in the engine."""
+        return self._waiting
+
+    def submit(self, texts: Sequence[Text], on_done: OnDone) -> None:
+        """Give one request's texts to a thread, as soon as one is free."""
+        self._count(len(texts))
+        self._pool.submit(self._work, texts, on_done)
+
+    def close(self) -> None:
+        """Finish everything accepted, then stop the threads."""
+        self._pool.shutdown(wait=True)
+
+    def _work(self, texts: Sequence[Text], on_done: OnDone) -> None:
+        for text in texts:
+            self._count(-1)
+            if text.abandoned:
+                continue
+            if text.expires_s <= self._clock():
+                text.error = ExpiredError()
+            else:
+                run_pass(self._engine.embed, [text], self._clock)
+                self._on_batch(1, len(text.ids))
+            on_done([text])
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self._waiting += change
