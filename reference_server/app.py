@@ -13,6 +13,8 @@ import orjson
 from reference_server import protocol
 from reference_server.errors import RequestError
 from reference_server.metrics import Metrics, Phases
+from reference_server.protection.gate import Gate
+from reference_server.protection.keys import Keys
 from reference_server.service import Embedded, Service
 from reference_server.settings import Settings
 
@@ -48,6 +50,7 @@ class Request:
 
     headers: list[tuple[bytes, bytes]]
     receive: Receive
+    began_s: float
 
     async def body(self, limit: int) -> bytes:
         """Read the whole body; RequestError 413 beyond `limit` bytes."""
@@ -88,8 +91,15 @@ class Request:
 class App:
     """The server's routes; `service` is None until the model is loaded and warm."""
 
-    def __init__(self, settings: Settings, metrics: Metrics, started: MutableMapping[str, Any]):
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        started: MutableMapping[str, Any],
+        keys: Keys | None = None,
+    ) -> None:
         self.service: Service | None = None
+        self._gate = Gate(settings, keys)
         self._settings = settings
         self._metrics = metrics
         self._facts = started
@@ -113,10 +123,15 @@ class App:
         began = time.perf_counter()
         path: str = scope["path"]
         try:
-            answer = await self._dispatch(scope["method"], path, Request(scope["headers"], receive))
+            headers = scope["headers"]
+            address = (scope.get("client") or ("unknown",))[0]
+            self._gate.enter(path, headers, address, time.monotonic_ns())
+            request = Request(headers, receive, began)
+            answer = await self._dispatch(scope["method"], path, request)
         except ClientGoneError:
             answer = Answer(b"", 499)  # counted, never sent
         except RequestError as error:
+            self._metrics.observe_refusal(error.code)
             answer = _refusal(error)
         except Exception:  # the boundary: a fault in here still answers in the envelope
             log.exception("fault while answering %s %r", scope["method"], path)
@@ -137,7 +152,7 @@ class App:
                 405,
                 f"{path} takes {allowed}, got {method}",
                 code="method_not_allowed",
-                allow=allowed,
+                headers={"allow": allowed},
             )
         return await handler(request)
 
@@ -152,11 +167,14 @@ class App:
             )
         return self.service
 
+    def _expires_s(self, request: Request) -> float:
+        return request.began_s + self._gate.patience_s(request.headers)
+
     async def _embeddings(self, request: Request) -> Answer:
-        service = self._loaded()
+        service, expires_s = self._loaded(), self._expires_s(request)
         document = protocol.parse_json(await request.body(self._settings.max_body_bytes))
         asked = protocol.parse_embeddings(document, service.contract)
-        done = await request.unless_gone(service.embed(asked.inputs))
+        done = await request.unless_gone(service.embed(asked.inputs, expires_s))
         began = time.perf_counter()
         body = protocol.format_embeddings(
             done.vectors, asked, service.contract.model, done.tokens, self._settings.serializer
@@ -164,10 +182,10 @@ class App:
         return self._timed(body, done, began)
 
     async def _embedding(self, request: Request) -> Answer:
-        service = self._loaded()
+        service, expires_s = self._loaded(), self._expires_s(request)
         document = protocol.parse_json(await request.body(self._settings.max_body_bytes))
         text = protocol.parse_plain(document)
-        done = await request.unless_gone(service.embed([text]))
+        done = await request.unless_gone(service.embed([text], expires_s))
         began = time.perf_counter()
         return self._timed(
             protocol.format_plain(done.vectors, self._settings.serializer), done, began
@@ -178,7 +196,10 @@ class App:
             done.queue_s, done.tokenize_s, done.infer_s, time.perf_counter() - serialize_began
         )
         self._metrics.observe_phases(phases)
-        return Answer(body, headers=((b"server-timing", phases.server_timing().encode()),))
+        headers = [(b"server-timing", phases.server_timing().encode())]
+        if done.degraded:
+            headers.append((b"x-degraded", done.degraded.encode()))
+        return Answer(body, headers=tuple(headers))
 
     async def _models(self, _: Request) -> Answer:
         name = self._facts["model"]
@@ -207,12 +228,12 @@ def _fault() -> RequestError:
 
 
 def _refusal(error: RequestError) -> Answer:
-    headers = []
+    headers = {**error.headers}
     if error.retry_after_s is not None:
-        headers.append((b"retry-after", str(math.ceil(error.retry_after_s)).encode()))
-    if error.allow is not None:
-        headers.append((b"allow", error.allow.encode()))
-    return Answer(protocol.format_error(error), error.status, headers=tuple(headers))
+        headers["retry-after"] = str(math.ceil(error.retry_after_s))
+        headers["retry-after-ms"] = str(math.ceil(error.retry_after_s * 1e3))
+    encoded = tuple((key.encode(), value.encode()) for key, value in headers.items())
+    return Answer(protocol.format_error(error), error.status, headers=encoded)
 
 
 async def _send(answer: Answer, send: Send, *, head_only: bool) -> None:

@@ -5,9 +5,19 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from reference_server.engines import Engine
-from reference_server.work import BatchObserver, Clock, ExpiredError, Limits, OnDone, Text, run_pass
+from reference_server.work import (
+    BatchObserver,
+    Clock,
+    ExpiredError,
+    Limits,
+    OnDone,
+    Relief,
+    Text,
+    run_pass,
+)
 
 
 @dataclass(slots=True, eq=False)
@@ -35,11 +45,13 @@ class DynamicBatcher:
         limits: Limits,
         on_batch: BatchObserver,
         clock: Clock = time.perf_counter,
+        relief: Relief | None = None,
     ) -> None:
         self._engine = engine
         self._limits = limits
         self._on_batch = on_batch
         self._clock = clock
+        self._relief = relief
         self._changed = threading.Condition()
         self._queue: deque[_Request] = deque()
         self._waiting = 0
@@ -54,6 +66,13 @@ class DynamicBatcher:
     def waiting(self) -> int:
         """Inputs not yet in the engine."""
         return self._waiting
+
+    def ahead(self, texts: int) -> int:
+        """Tokens computed before a new request of so many texts, which takes its turns."""
+        with self._changed:
+            return sum(
+                len(text.ids) for request in self._queue for text in islice(request.texts, texts)
+            )
 
     def submit(self, texts: Sequence[Text], on_done: OnDone) -> None:
         """Queue the texts of one request, at least one; wakes the compute thread."""
@@ -72,10 +91,11 @@ class DynamicBatcher:
     def step(self) -> None:
         """Run one batch of what waits now."""
         with self._changed:
+            waiting = self._waiting
             batch, expired = self._take(self._clock())
         if batch:
             texts = [text for _, text in batch]
-            run_pass(self._engine.embed, texts, self._clock)
+            run_pass(self._engine, texts, self._clock, relief=self._relief, waiting=waiting)
             self._on_batch(len(texts), sum(len(text.ids) for text in texts))
         _deliver(batch + expired)
 

@@ -11,6 +11,7 @@ from typing import NoReturn
 from reference_server import __version__
 from reference_server.errors import SetupError
 from reference_server.options import Options
+from reference_server.protection.keys import load_keys
 from reference_server.settings import PROFILES, describe_settings, settings_for
 
 _USAGE_ERROR = 2
@@ -67,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--profile", choices=PROFILES, default="optimized", help="default: %(default)s")
     add("--host", default="127.0.0.1", help="default: %(default)s")
     add("--port", type=_integer(0, 65535), default=8000, help="0 takes a free one")
-    add("--allow-public", action="store_true", help="bind a host that is not loopback")
+    add("--allow-public", action="store_true", help="bind any host, without a key too")
     add("--model", type=Path, metavar="DIR", help="Hugging Face directory; default: seeded")
     add("--model-name", metavar="NAME", help="name in the API; default: the directory's")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -100,15 +101,16 @@ def _integer(low: int, high: int) -> "type[int]":
 
 
 def _validate(parsed: argparse.Namespace) -> Options:
-    public = not _is_loopback(parsed.host)
-    if public and not parsed.allow_public:
-        raise SetupError(
-            f"--host {parsed.host} is not a loopback address and there is no authentication; "
-            "--allow-public binds it nevertheless"
-        )
     if parsed.model is not None and (parsed.seeded_shape or parsed.seed is not None):
         raise SetupError("--seeded-shape and --seed make a model; they do not go with --model")
     settings = settings_for(parsed.profile, parsed.set)
+    keys = load_keys(settings.api_key_env, settings.api_key_file, os.environ)
+    public = not _is_loopback(parsed.host)
+    if public and keys is None and not parsed.allow_public:
+        raise SetupError(
+            f"--host {parsed.host} is not a loopback address and no API key is asked for: set "
+            "api_key_env or api_key_file; --allow-public binds it nevertheless"
+        )
     if parsed.model is not None:
         from reference_server.directory import check_directory  # noqa: PLC0415
 
@@ -121,6 +123,7 @@ def _validate(parsed: argparse.Namespace) -> Options:
         host=parsed.host,
         port=parsed.port,
         public=public,
+        keys=keys,
         model=parsed.model,
         model_name=parsed.model_name or default_name,
         device=parsed.device,

@@ -5,6 +5,8 @@ ReferenceServerError
 └── RequestError   a request is refused: a status and an OpenAI error envelope
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal
 
 Code = Literal[
@@ -20,6 +22,11 @@ Code = Literal[
     "method_not_allowed",
     "body_too_large",
     "queue_full",
+    "overloaded",
+    "deadline_exceeded",
+    "rate_limit_exceeded",
+    "invalid_api_key",
+    "engine_unavailable",
     "internal_error",
     "model_not_ready",
 ]
@@ -37,7 +44,7 @@ class SetupError(ReferenceServerError):
 class RequestError(ReferenceServerError):
     """A request is refused; `status` and the envelope's fields say how.
 
-    `retry_after_s` (from when on the same request may pass) and `allow` become headers.
+    After `retry_after_s` the same request may pass; it becomes a header, as `headers` do.
     """
 
     def __init__(
@@ -49,7 +56,7 @@ class RequestError(ReferenceServerError):
         param: str | None = None,
         kind: str = "invalid_request_error",
         retry_after_s: float | None = None,
-        allow: str | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -58,4 +65,4 @@ class RequestError(ReferenceServerError):
         self.param = param
         self.kind = kind
         self.retry_after_s = retry_after_s
-        self.allow = allow
+        self.headers = headers

@@ -14,9 +14,11 @@ from reference_server.metrics import Metrics
 from reference_server.model import NAMED_SHAPES, Model, fingerprint
 from reference_server.options import Options
 from reference_server.protocol import Contract
+from reference_server.scheduling import batch_limits
 from reference_server.seeded import seeded_model
-from reference_server.service import Service, batch_limits, make_scheduler
+from reference_server.service import Service
 from reference_server.settings import Settings
+from reference_server.surgery import with_layers
 from reference_server.tokenizer import Tokenizer
 from reference_server.work import Limits
 
@@ -45,18 +47,35 @@ def load_service(options: Options, choice: Choice, metrics: Metrics) -> Service:
         model.shape.vocabulary,
         options.settings.max_inputs,
     )
+    student = _student(options, choice, model, tokenizer, limits)
     shared_cache = _shared_cache(options.settings, choice, model, metrics)
     del model
     _return_freed_memory()
     return Service(
         contract=contract,
         tokenizer=tokenizer,
-        scheduler=make_scheduler(options.settings, engine, limits, metrics.observe_batch),
+        engine=engine,
+        limits=limits,
         settings=options.settings,
         metrics=metrics,
         facts=facts,
         shared_cache=shared_cache,
+        student=student,
     )
+
+
+def _student(
+    options: Options, choice: Choice, model: Model, tokenizer: Tokenizer, limits: Limits
+) -> Engine | None:
+    """Build and warm the smaller model of `degrade=small`."""
+    if options.settings.degrade != "small":
+        return None
+    layers = options.settings.degrade_layers or max(1, model.shape.layers // 2)
+    smaller = with_layers(model, layers)
+    engine = create(smaller, choice, options.threads)
+    _warm_up(engine, tokenizer, limits)
+    log.info("under overload a student of %d layers answers", layers)
+    return engine
 
 
 def _shared_cache(

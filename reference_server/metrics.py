@@ -14,6 +14,8 @@ from prometheus_client import (
     generate_latest,
 )
 
+from reference_server.errors import Code
+
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2.5, 5, 10)
 """Histogram edges; 0.15 s is the objective the server is usually judged by."""
 
@@ -62,6 +64,17 @@ class Metrics:
             f"{prefix}requests", "Answers by route and status", ["route", "status"],
             registry=registry,
         )  # fmt: skip
+        self._refusals = Counter(
+            f"{prefix}refusals", "Refused requests by the code of their envelope", ["code"],
+            registry=registry,
+        )  # fmt: skip
+        self._degraded = Counter(
+            f"{prefix}degraded", "Answers under overload that were not the usual ones", ["how"],
+            registry=registry,
+        )  # fmt: skip
+        self._breaker = Gauge(
+            f"{prefix}breaker_open", "1 while the engine is left alone", registry=registry
+        )
         self._durations = Histogram(
             f"{prefix}request_duration_seconds", "From the request's head to its answer",
             ["route"], registry=registry, buckets=_SECONDS,
@@ -101,8 +114,15 @@ class Metrics:
             f"{prefix}queue_inputs", "Inputs waiting for the engine", registry=registry
         )
 
-    def watch(self, *, queue_inputs: Callable[[], int], cache_entries: Callable[[], int]) -> None:
+    def watch(
+        self,
+        *,
+        queue_inputs: Callable[[], int],
+        cache_entries: Callable[[], int],
+        breaker_open: Callable[[], bool],
+    ) -> None:
         """Read these whenever the metrics are scraped."""
+        self._breaker.set_function(breaker_open)
         self._queue.set_function(queue_inputs)
         self._cached.set_function(cache_entries)
 
@@ -110,6 +130,14 @@ class Metrics:
         """Count one answer; `route` must be one of few, never a client's text."""
         self._requests.labels(route, str(status)).inc()
         self._durations.labels(route).observe(duration_s)
+
+    def observe_refusal(self, code: Code) -> None:
+        """Count one error envelope."""
+        self._refusals.labels(code).inc()
+
+    def observe_degraded(self, how: str) -> None:
+        """Count one answer marked X-Degraded."""
+        self._degraded.labels(how).inc()
 
     def observe_phases(self, phases: Phases) -> None:
         """Add one embedding request's phases."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from reference_server.protection.keys import Keys
 from reference_server.settings import Settings
 
 
@@ -15,6 +16,7 @@ class Options:
     host: str
     port: int
     public: bool
+    keys: Keys | None
     model: Path | None
     model_name: str
     device: str

@@ -103,7 +103,7 @@ class _Life:
         self._choice = choice
         self._listener = listener
         self._metrics = Metrics()
-        self._app = App(options.settings, self._metrics, _facts(options, choice))
+        self._app = App(options.settings, self._metrics, _facts(options, choice), options.keys)
         self._failure: SetupError | None = None
         self._server = _Server(
             uvicorn.Config(
@@ -128,7 +128,7 @@ class _Life:
         loop.add_signal_handler(signal.SIGINT, self._server.interrupt)
         host, port = self._listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
-        if self._options.public:
+        if self._options.public and self._options.keys is None:
             log.warning(
                 "bound to %s without authentication: anybody who reaches it can use it", host
             )

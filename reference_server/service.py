@@ -4,33 +4,35 @@ import asyncio
 import math
 import time
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 
-from reference_server.batcher import DynamicBatcher
 from reference_server.cache import VectorCache
 from reference_server.engines import Engine, Vectors
-from reference_server.errors import RequestError
 from reference_server.flights import Flights, Key
 from reference_server.metrics import Metrics, Source
+from reference_server.protection.admission import Admission, WatchedEngine, expired
+from reference_server.protection.breaker import Breaker
+from reference_server.protection.service_rate import ServiceRate
 from reference_server.protocol import Contract, Inputs
+from reference_server.scheduling import make_scheduler
 from reference_server.settings import Settings
-from reference_server.threads import ThreadPerRequest
 from reference_server.tokenizer import Tokenizer
-from reference_server.work import BatchObserver, Limits, Text, Vector
+from reference_server.work import ExpiredError, Limits, Pass, Text, Vector
 
 if TYPE_CHECKING:
     from reference_server.shared_cache import SharedCache
 
-Scheduler = DynamicBatcher | ThreadPerRequest
-
 _INLINE_CHARACTERS = 10_000
 """Longer requests are tokenised in a thread, or they would hold up everybody else's."""
 
-_RETRY_AFTER_S = 1
+
+Degraded = Literal["cached", "small"]
+"""How an answer under overload came about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class Embedded:
     queue_s: float
     tokenize_s: float
     infer_s: float
+    degraded: Degraded | None = None
 
 
 class Service:
@@ -52,52 +55,70 @@ class Service:
         *,
         contract: Contract,
         tokenizer: Tokenizer,
-        scheduler: Scheduler,
+        engine: Engine,
+        limits: Limits,
         settings: Settings,
         metrics: Metrics,
         facts: Mapping[str, object],
         shared_cache: "SharedCache | None" = None,
+        student: Engine | None = None,
     ) -> None:
         self.contract = contract
         self.facts = facts
         self._tokenizer = tokenizer
-        self._scheduler = scheduler
-        self._max_queue = settings.max_queue
+        breaker = Breaker(settings.breaker_failures, settings.breaker_reset_s)
+        rate = ServiceRate()
+        self._scheduler = scheduler = make_scheduler(
+            settings,
+            WatchedEngine(engine, breaker, rate),
+            limits,
+            metrics.observe_batch,
+            WatchedEngine(student, breaker, rate) if student else None,
+        )
+        self._admission = Admission(settings, scheduler, breaker, rate)
         self._cache = cache = VectorCache(settings.cache_entries, settings.cache_ttl_s or math.inf)
         self._shared = shared_cache
         share = settings.single_flight == "on"
         self._flights = Flights(scheduler, share=share, on_landed=self._remember)
         self._metrics = metrics
         self._tokenize_thread = ThreadPoolExecutor(1, thread_name_prefix="tokenize")
-        metrics.watch(queue_inputs=lambda: scheduler.waiting, cache_entries=lambda: len(cache))
+        metrics.watch(
+            queue_inputs=lambda: scheduler.waiting,
+            cache_entries=lambda: len(cache),
+            breaker_open=lambda: breaker.open,
+        )
 
-    async def embed(self, inputs: Inputs) -> Embedded:
-        """Embed a request's inputs; RequestError 429 when too many wait already.
+    async def embed(self, inputs: Inputs, expires_s: float = math.inf) -> Embedded:
+        """Embed a request's inputs; RequestError when it is refused.
 
-        A request joins if the queue has room for all its inputs, or is empty.
+        Past `expires_s` on time.perf_counter nobody is interested any more.
         """
-        waiting = self._scheduler.waiting
-        if waiting and waiting + len(inputs) > self._max_queue:
-            raise RequestError(
-                429,
-                f"the queue is full: {waiting} inputs wait, at most {self._max_queue} may",
-                code="queue_full",
-                kind="rate_limit_error",
-                retry_after_s=_RETRY_AFTER_S,
-            )
+        self._admission.enter(len(inputs))
         began = time.perf_counter()
         keys = await self._tokenize(inputs)
         tokenized = time.perf_counter()
-        vectors, infer_s = await self._lookup_or_compute(keys)
-        waited_s = time.perf_counter() - tokenized if infer_s else 0.0
-        infer_s = min(infer_s, waited_s)  # a pass that was joined began before this request
+        vectors, passes = await self._lookup_or_compute(keys, expires_s)
+        waited_s = time.perf_counter() - tokenized if passes else 0.0
+        # A pass that was joined began before this request did.
+        infer_s = min(waited_s, sum(each.infer_s for each in passes))
         return Embedded(
             vectors=vectors,
             tokens=sum(map(len, keys)),
             queue_s=waited_s - infer_s,
             tokenize_s=tokenized - began,
             infer_s=infer_s,
+            degraded=self._degraded(passes),
         )
+
+    def _degraded(self, passes: AbstractSet[Pass]) -> Degraded | None:
+        how: Degraded | None = None
+        if any(each.degraded for each in passes):
+            how = "small"
+        elif not passes and self._admission.cached_only:
+            how = "cached"
+        if how:
+            self._metrics.observe_degraded(how)
+        return how
 
     async def close(self) -> None:
         """Finish what was accepted and stop every thread."""
@@ -115,23 +136,33 @@ class Service:
         encode = self._tokenizer.encode_many
         return list(map(tuple, await loop.run_in_executor(self._tokenize_thread, encode, inputs)))
 
-    async def _lookup_or_compute(self, keys: Sequence[Key]) -> tuple[Vectors, float]:
-        """Return all vectors and the time of the passes it took."""
+    async def _lookup_or_compute(
+        self, keys: Sequence[Key], expires_s: float
+    ) -> tuple[Vectors, AbstractSet[Pass]]:
+        """Return all vectors and the passes it took."""
         known: list[Vector | None] = [self._cache.get(key) for key in keys]
         missing = _gaps(known)
         self._metrics.observe_sources(Source.LOCAL, len(keys) - len(missing))
         if missing and self._shared is not None:
             await self._look_elsewhere(self._shared, keys, missing, known)
             missing = _gaps(known)
-        infer_s = 0.0
+        texts: Sequence[Text] = ()
         if missing:
-            texts, joined = await self._flights.compute([keys[i] for i in missing], math.inf)
-            self._metrics.observe_sources(Source.JOINED, joined)
-            self._metrics.observe_sources(Source.COMPUTED, len(texts) - joined)
+            texts = await self._compute([keys[index] for index in missing], expires_s)
             for index, text in zip(missing, texts, strict=True):
                 known[index] = text.vector
-            infer_s = sum(each.infer_s for each in {text.ran for text in texts} if each)
-        return np.stack(cast("list[Vector]", known)), infer_s
+        passes = {text.ran for text in texts if text.ran}
+        return np.stack(cast("list[Vector]", known)), passes
+
+    async def _compute(self, keys: Sequence[Key], expires_s: float) -> Sequence[Text]:
+        self._admission.compute(keys, expires_s)
+        try:
+            texts, joined = await self._flights.compute(keys, expires_s)
+        except ExpiredError:
+            raise expired() from None
+        self._metrics.observe_sources(Source.JOINED, joined)
+        self._metrics.observe_sources(Source.COMPUTED, len(texts) - joined)
+        return texts
 
     async def _look_elsewhere(
         self,
@@ -149,7 +180,9 @@ class Service:
         self._metrics.observe_sources(Source.SHARED, len(missing) - len(_gaps(found)))
 
     def _remember(self, text: Text) -> None:
-        """Keep a fresh vector."""
+        """Keep a fresh vector, unless it is a student's."""
+        if text.ran is None or text.ran.degraded:
+            return
         vector = cast("Vector", text.vector)
         self._cache.put(text.ids, vector)
         if self._shared is not None:
@@ -158,24 +191,3 @@ class Service:
 
 def _gaps(vectors: Sequence[Vector | None]) -> list[int]:
     return [index for index, vector in enumerate(vectors) if vector is None]
-
-
-def batch_limits(settings: Settings, device: str) -> Limits:
-    """Resolve the size of a batch: a CPU gains nothing beyond some 100 tokens, a GPU does."""
-    inputs, tokens = (512, 16384) if device == "cuda" else (16, 128)
-    return Limits(
-        settings.max_batch_inputs or inputs,
-        settings.max_batch_tokens or tokens,
-        settings.max_wait_ms / 1e3,
-    )
-
-
-def make_scheduler(
-    settings: Settings, engine: Engine, limits: Limits, on_batch: BatchObserver
-) -> Scheduler:
-    """Build the scheduler that `settings.batching` names, running."""
-    if settings.batching == "off":
-        return ThreadPerRequest(engine, settings.request_threads, on_batch)
-    batcher = DynamicBatcher(engine, limits, on_batch)
-    batcher.start()
-    return batcher

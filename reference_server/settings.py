@@ -64,6 +64,45 @@ class Settings:
         unit="inputs",
         bounds=(1, 1_000_000),
     )
+    deadline_ms: float = _setting(
+        0.0,
+        0.0,
+        "refuse what cannot be answered in this time; 0 is off",
+        unit="ms",
+        bounds=(0, 3_600_000),
+    )
+    rate_limit_rps: float = _setting(
+        0.0, 0.0, "requests of one caller; 0 is off", unit="a second", bounds=(0, 1_000_000)
+    )
+    rate_burst: int = _setting(
+        0, 0, "requests at once; 0 is one second's", unit="requests", bounds=(0, 1_000_000)
+    )
+    breaker_failures: int = _setting(
+        0,
+        5,
+        "failed passes in a row after which requests get 503; 0 is off",
+        unit="passes",
+        bounds=(0, 1000),
+    )
+    breaker_reset_s: float = _setting(
+        10.0, 10.0, "then one request in this time is tried", unit="s", bounds=(0.1, 3600)
+    )
+    degrade: str = _setting(
+        "off",
+        "off",
+        "beyond degrade_queue: answer from the cache only, or by a smaller model",
+        choices=("off", "cached", "small"),
+    )
+    degrade_queue: int = _setting(
+        64, 64, "inputs waiting that are too many", unit="inputs", bounds=(0, 1_000_000)
+    )
+    degrade_layers: int = _setting(
+        0, 0, "layers of the smaller model; 0 is half of them", unit="layers", bounds=(0, 1000)
+    )
+    api_key_env: str = _setting(
+        "", "", "variable that holds the API key", form="NAME", pattern=r"\w+"
+    )
+    api_key_file: str = _setting("", "", "file with an API key a line", form="PATH")
     cache_entries: int = _setting(
         0,
         1000,

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from reference_server.engines import Engine
 from reference_server.packing import TokenIds
 
 Vector = npt.NDArray[np.float32]
@@ -23,6 +24,7 @@ class Pass:
     """One run of the engine; the texts that shared it share this object."""
 
     infer_s: float
+    degraded: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -57,19 +59,32 @@ class Limits(NamedTuple):
     wait_s: float = 0.0
 
 
+class Relief(NamedTuple):
+    """A cheaper engine that takes over while more than `beyond` inputs wait."""
+
+    engine: Engine
+    beyond: int
+
+
 def run_pass(
-    embed: Callable[[Sequence[TokenIds]], npt.NDArray[np.float32]],
+    engine: Engine,
     texts: Sequence[Text],
     clock: Clock,
+    *,
+    relief: Relief | None = None,
+    waiting: int = 0,
 ) -> None:
     """Compute `texts` together and write the outcome into each."""
+    degraded = relief is not None and waiting > relief.beyond
     began = clock()
     try:
-        vectors = embed([text.ids for text in texts])
+        vectors = (relief.engine if relief and degraded else engine).embed(
+            [text.ids for text in texts]
+        )
     except Exception as error:  # noqa: BLE001  # each request that waits gets it
         for text in texts:
             text.error = error
         return
-    ran = Pass(clock() - began)
+    ran = Pass(clock() - began, degraded)
     for text, vector in zip(texts, vectors, strict=True):
         text.vector, text.ran = vector, ran

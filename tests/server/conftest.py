@@ -19,9 +19,10 @@ from reference_server.app import App
 from reference_server.metrics import Metrics
 from reference_server.model import TINY, Model, TokenizerFiles
 from reference_server.packing import TokenIds
+from reference_server.protection.keys import Keys
 from reference_server.protocol import Contract
 from reference_server.seeded import chinese_vocabulary, seeded_model
-from reference_server.service import Service, make_scheduler
+from reference_server.service import Service
 from reference_server.settings import settings_for
 from reference_server.tokenizer import Tokenizer
 from reference_server.work import Limits
@@ -181,18 +182,27 @@ LIMITS = Limits(16, 128)
 class House:
     """An application around a fake engine, and a way to ask it."""
 
-    def __init__(self, engine: object, *overrides: str, profile: str = "optimized") -> None:
+    def __init__(
+        self,
+        engine: object,
+        *overrides: str,
+        profile: str = "optimized",
+        keys: Keys | None = None,
+        student: object = None,
+    ) -> None:
         self.engine = engine
         chosen = settings_for(profile, overrides)
         self.metrics = Metrics()
-        self.app = App(chosen, self.metrics, {"model": "m", "profile": profile})
+        self.app = App(chosen, self.metrics, {"model": "m", "profile": profile}, keys)
         self.service = Service(
             contract=Contract("m", 2, 21128, chosen.max_inputs),
             tokenizer=TOKENIZER,
-            scheduler=make_scheduler(chosen, engine, LIMITS, self.metrics.observe_batch),
+            engine=engine,
+            limits=LIMITS,
             settings=chosen,
             metrics=self.metrics,
             facts={"weights": "fake"},
+            student=student,
         )
         self.app.service = self.service
 
@@ -224,8 +234,8 @@ class House:
 def make_house(fake_engine: object) -> Iterator[Callable[..., House]]:
     houses: list[House] = []
 
-    def make(*overrides: str, engine: object = fake_engine, profile: str = "optimized") -> House:
-        houses.append(House(engine, *overrides, profile=profile))
+    def make(*overrides: str, engine: object = fake_engine, **more: object) -> House:
+        houses.append(House(engine, *overrides, **more))
         return houses[-1]
 
     yield make

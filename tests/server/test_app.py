@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference_server.batcher import DynamicBatcher
-from reference_server.service import make_scheduler
+from reference_server.scheduling import make_scheduler
 from reference_server.settings import settings_for
 from reference_server.work import Limits
 

@@ -153,6 +153,35 @@ def test_a_directory_is_served_under_its_name(start_server: Callable, tiny_direc
     assert renamed.client.get("/v1/models").json()["data"][0]["id"] == "mine"
 
 
+def test_a_key_opens_a_public_address(start_server: Callable, tmp_path: Path) -> None:
+    """With a key no force is needed; the OpenAI client's own key is the one that is asked for."""
+    file = tmp_path / "keys"
+    file.write_text("sesame\n")
+    setting = f"api_key_file={file}"
+    server = start_server(*TINY, "--host", "0.0.0.0", "--set", setting).wait_ready()
+    url = server.url.replace("0.0.0.0", "127.0.0.1")
+    with openai.OpenAI(base_url=f"{url}/v1", api_key="sesame", max_retries=0) as client:
+        assert len(client.embeddings.create(input="a", model="seeded-tiny").data) == 1
+    with (
+        openai.OpenAI(base_url=f"{url}/v1", api_key="wrong", max_retries=0) as client,
+        pytest.raises(openai.AuthenticationError) as refused,
+    ):
+        client.embeddings.create(input="a", model="seeded-tiny")
+    assert refused.value.code == "invalid_api_key"
+    assert server.client.get(f"{url}/readyz").status_code == 200
+    server.process.terminate()
+    assert "anybody" not in server.end()[1]
+
+
+def test_a_student_is_built_where_it_is_asked_for(start_server: Callable) -> None:
+    server = start_server(*TINY, "--set", "degrade=small").wait_ready()
+    assert server.client.post("/embedding", json={"text": "a"}).status_code == 200
+    server.process.terminate()
+    assert "under overload a student of 1 layers answers" in server.end()[1]
+    code, log = start_server(*TINY, "--set", "degrade=small", "--set", "degrade_layers=3").end()
+    assert (code, "3 layers asked for; the model has 1 to 2" in log) == (2, True)
+
+
 def test_the_log_says_what_is_served(start_server: Callable) -> None:
     server = start_server(*TINY, "--seed", "5").wait_ready()
     server.process.terminate()
@@ -269,6 +298,7 @@ def refused(*arguments: str) -> str:
         pytest.param(["--prot", "1"], "unrecognized arguments", id="flag"),
         pytest.param(["--host", "0.0.0.0"], "--allow-public", id="public"),
         pytest.param(["--host", "example.com"], "--allow-public", id="public-name"),
+        pytest.param(["--set", "api_key_env=NO_SUCH"], "NO_SUCH is not set or empty", id="no-key"),
         pytest.param(["--set", "precision=bf16"], "allowed: int8, fp32", id="precision"),
         pytest.param(["--set", "engine=torch", "--device", "cuda"], "no CUDA device", id="cuda"),
     ],

@@ -13,6 +13,7 @@ def test_profiles_hold_what_the_source_practice_and_the_optimised_service_do() -
     assert {key: pair for key, pair in changed.items() if pair[0] != pair[1]} == {
         "precision": ("fp32", "auto"),
         "batching": ("off", "dynamic"),
+        "breaker_failures": (0, 5),
         "cache_entries": (0, 1000),
         "single_flight": ("off", "on"),
         "serializer": ("json", "orjson"),
