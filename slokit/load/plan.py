@@ -15,7 +15,6 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from slokit.errors import UsageError
-from slokit.load.protocol import PROTOCOLS
 from slokit.load.scenario import CUSTOM_CLASS, Scenario
 
 DEFAULT_TIMEOUT_S: Final = 10.0
@@ -23,6 +22,7 @@ CONNECT_TIMEOUT_S: Final = 5.0
 MIN_SLOTS: Final = 1000
 END_PREFIX: Final = "load-"  # load-<worker>.json: how a load process ended, written last
 LOG_PREFIX: Final = "load-"  # load-<worker>.log: what it printed
+PATHS: Final = {"openai": "/v1/embeddings", "plain": "/embedding", "tei": "/embed"}  # by protocol
 _PORTS: Final = {"http": 80, "https": 443}
 _HEADER_NAME: Final = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 
@@ -128,8 +128,8 @@ class LoadPlan:
     def __post_init__(self) -> None:
         """Refuse settings that cannot be meant."""
         Endpoint.parse(self.url)
-        if self.protocol not in PROTOCOLS:
-            allowed = ", ".join(PROTOCOLS)
+        if self.protocol not in PATHS:
+            allowed = ", ".join(PATHS)
             raise UsageError(f"protocol {self.protocol!r} is unknown: write one of {allowed}")
         if self.protocol == "plain" and self.batch > 1:
             raise UsageError(f"batch is {self.batch}: protocol plain takes one text a request")
@@ -186,7 +186,7 @@ class LoadPlan:
     @property
     def target_path(self) -> str:
         """Path of the request: the base path, then the protocol's own or the one asked for."""
-        path = PROTOCOLS[self.protocol].path if self.path is None else self.path
+        path = PATHS[self.protocol] if self.path is None else self.path
         return self.endpoint.base_path + path
 
     @property

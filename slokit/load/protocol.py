@@ -11,16 +11,14 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slokit.conventions import RUN_ID_HEADER, TRACE_HEADER
 from slokit.errors import TargetError
-
-if TYPE_CHECKING:
-    from slokit.load.plan import LoadPlan
+from slokit.load.plan import LoadPlan
 
 _PROMPT_TOKENS = re.compile(rb'"prompt_tokens"\s*:\s*(\d{1,9})(?!\d)')
 _NO_VECTORS: Final = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
@@ -31,9 +29,11 @@ UNIT_TOLERANCE: Final = 1e-2  # half precision and int8 stay well within
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """One API of embedding services: default path, request document, place of the vectors."""
+    """One API of embedding services: request document, place of the vectors, look of an answer.
 
-    path: str
+    Its default path is plan.PATHS.
+    """
+
     document: Callable[[Sequence[str], str | None, str], Mapping[str, Any]]
     vectors: Callable[[Any], Any]
     opening: bytes
@@ -63,11 +63,9 @@ def _tei_request(texts: Sequence[str], _model: str | None, _encoding: str) -> di
 
 
 PROTOCOLS: Final[Mapping[str, Protocol]] = {
-    "openai": Protocol(
-        "/v1/embeddings", _openai_request, _openai_vectors, b"{", (b'"data"', b'"embedding"')
-    ),
-    "plain": Protocol("/embedding", _plain_request, _plain_vectors, b"{", (b'"embedding"',)),
-    "tei": Protocol("/embed", _tei_request, lambda answer: answer, b"[", ()),
+    "openai": Protocol(_openai_request, _openai_vectors, b"{", (b'"data"', b'"embedding"')),
+    "plain": Protocol(_plain_request, _plain_vectors, b"{", (b'"embedding"',)),
+    "tei": Protocol(_tei_request, lambda answer: answer, b"[", ()),
 }
 
 
@@ -78,7 +76,7 @@ class RequestEncoder:
     plain-text request is the whole URL (RFC 9112, 3.2.2).
     """
 
-    def __init__(self, plan: "LoadPlan", *, model: str | None, key: str | None) -> None:
+    def __init__(self, plan: LoadPlan, *, model: str | None, key: str | None) -> None:
         self._document = PROTOCOLS[plan.protocol].document
         self._model = model
         self._encoding = plan.encoding_format
