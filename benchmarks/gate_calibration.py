@@ -2,43 +2,42 @@
 
     python benchmarks/gate_calibration.py                       everything, several minutes
     python benchmarks/gate_calibration.py --systems M/M/1 --n 600 --e 0.05 --runs 200
+    python benchmarks/gate_calibration.py --table looks         stopping at planned looks
     python benchmarks/gate_calibration.py --table verdict       warm-up, trend and gate together
     python benchmarks/gate_calibration.py --table overload      the overload rule
     python benchmarks/gate_calibration.py --table compare       two runs of one service
 
 Virtual time, no server. "false PASS" and "false FAIL" are shares of runs at a time limit
 that exactly the share e of all requests exceeds: each verdict but inconclusive is wrong
-there. "PASS e/2" is the share of right passes where half of the allowed share is slow;
-"FAIL 2e" and "FAIL 2L" those of right fails where twice the allowed share is slow, and
-where the quantile is twice its limit. A standard error follows the number of runs.
+there. "PASS e/2" is the share of right passes where half of the allowed share is slow,
+"PASS L/3" where the quantile is a third of its limit; "FAIL 2e" and "FAIL 2L" those of
+right fails where twice the allowed share is slow, and where the quantile is twice its limit.
+A standard error follows the number of runs.
 """
 
 import argparse
 import math
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
-from numpy.typing import NDArray
+from queues import SYSTEMS, Floats, limits, simulate, warm_up
 
 from slokit.core.comparison import ChangeVerdict, compare
-from slokit.core.gate import latency_inflation, weigh
+from slokit.core.gate import latency_inflation, weigh, with_margin
 from slokit.core.objective import parse_objective
 from slokit.core.sample import Samples
+from slokit.core.sequential import FIRST_REQUESTS, ONLY, Look
 from slokit.core.steady import State, in_flight, trend
 from slokit.core.verdict import Load, Verdict, judge
 
-Floats = NDArray[np.float64]
-
 ALPHA = 0.05
-SYSTEMS = ("M/M/1", "M/D/1", "log-normal", "M/M/4", "batch", "freeze")
 UTILISATIONS = (0.3, 0.5, 0.7, 0.85, 0.93)
 SIZES = (200, 600, 1000, 3000)
 SHARES = (0.05, 0.013, 0.01, 0.002)
-FREEZE_EVERY, FREEZE_FOR = 600.0, 30.0  # mean service times: 0.3 s in 6 s at 10 ms
+PATHS_AT_ONCE = 100  # runs of 16 000 requests in memory
 
 
 @dataclass(frozen=True)
@@ -53,103 +52,9 @@ class Row:
     false_pass: float
     false_fail: float
     pass_half: float
+    pass_third: float
     fail_double: float
     fail_twice_the_limit: float
-
-
-def simulate(
-    system: str, utilisation: float, runs: int, n: int, rng: np.random.Generator, warm: int
-) -> tuple[Floats, Floats]:
-    """Due and end times of steady runs, shape (runs, n); the unit is a mean service time."""
-    shape = (runs, warm + n)
-    if system == "batch":
-        rate = utilisation * 32 / (10 + 1.5 * 32) * 11.5  # a unit is one single-text batch
-        due = np.cumsum(rng.exponential(1 / rate, shape), axis=1)
-        end = np.array([_batch_server(row) for row in due.tolist()])
-    elif system == "M/M/4":
-        due = np.cumsum(rng.exponential(1 / (4 * utilisation), shape), axis=1)
-        end = _many_servers(due, rng.exponential(1, shape), servers=4)
-    else:
-        awake = 1 - FREEZE_FOR / FREEZE_EVERY if system == "freeze" else 1.0
-        due = np.cumsum(rng.exponential(1 / (utilisation * awake), shape), axis=1)
-        service = _service_times(system, shape, rng)
-        if system == "freeze":
-            due = due + rng.uniform(0, FREEZE_EVERY, (runs, 1))
-            end = _thawed(_one_server(_awake(due), service))
-        else:
-            end = _one_server(due, service)
-    return due[:, warm:], np.asarray(end)[:, warm:]
-
-
-def _service_times(system: str, shape: tuple[int, int], rng: np.random.Generator) -> Floats:
-    """Service times of mean 1."""
-    if system == "M/D/1":
-        return np.ones(shape)
-    if system == "log-normal":  # coefficient of variation 0.53
-        return rng.lognormal(-0.125, 0.5, shape)
-    return rng.exponential(1, shape)
-
-
-def _one_server(due: Floats, service: Floats) -> Floats:
-    """Lindley's recursion, first come first served, by running minima."""
-    gaps = np.diff(due, axis=1, prepend=due[:, :1])
-    steps = np.concatenate([np.zeros_like(due[:, :1]), service[:, :-1]], axis=1) - gaps
-    walk = np.cumsum(steps, axis=1)
-    return due + walk - np.minimum.accumulate(walk, axis=1) + service
-
-
-def _many_servers(due: Floats, service: Floats, servers: int) -> Floats:
-    free = np.zeros((len(due), servers))
-    end = np.empty_like(due)
-    rows = np.arange(len(due))
-    for i in range(due.shape[1]):
-        first = free.argmin(axis=1)
-        end[:, i] = np.maximum(free[rows, first], due[:, i]) + service[:, i]
-        free[rows, first] = end[:, i]
-    return end
-
-
-def _batch_server(due: list[float]) -> list[float]:
-    """Takes what waits, at most 32 texts, for 10 ms and 1.5 ms a text."""
-    end: list[float] = []
-    free = 0.0
-    while len(end) < len(due):
-        at = len(end)
-        start = max(free, due[at])
-        size = min(bisect_right(due, start, lo=at), at + 32) - at
-        free = start + (10 + 1.5 * size) / 11.5
-        end += [free] * size
-    return end
-
-
-def _awake(time: Floats) -> Floats:
-    """Time without the freezes; what comes in during one waits at its end."""
-    cycles, rest = np.divmod(time, FREEZE_EVERY)
-    return cycles * (FREEZE_EVERY - FREEZE_FOR) + np.maximum(rest - FREEZE_FOR, 0)
-
-
-def _thawed(awake: Floats) -> Floats:
-    cycles, rest = np.divmod(awake, FREEZE_EVERY - FREEZE_FOR)
-    return cycles * FREEZE_EVERY + rest + FREEZE_FOR
-
-
-def warm_up(utilisation: float) -> int:
-    """Requests until an empty queue has forgotten that it was."""
-    return min(int(20 / (1 - utilisation) ** 2) + 100, 5000)
-
-
-def limits(
-    system: str, utilisation: float, tails: list[float], total: int, rng: np.random.Generator
-) -> dict[float, float]:
-    """The latency that a share of all requests exceeds, for each share, from one long study."""
-    if system == "M/M/1":  # the sojourn time is exponential with rate 1 - utilisation
-        return {e: -math.log(e) / (1 - utilisation) for e in tails}
-    chunk, found = 10_000, []
-    for _ in range(max(total // (100 * chunk), 1)):
-        due, end = simulate(system, utilisation, 100, chunk, rng, warm_up(utilisation))
-        found.append((end - due).ravel())
-    latency = np.concatenate(found)
-    return {e: float(np.quantile(latency, 1 - e)) for e in tails}
 
 
 def calibrate(
@@ -170,11 +75,14 @@ def calibrate(
     for n in sizes:
         runs_of_n = [(d[:n], x[:n]) for d, x in zip(due, end, strict=True)]
         for e in shares:
-            at, half, double, twice = (
+            at, half, third, double, twice = (
                 _shares_decided(runs_of_n, limit_s, e)
-                for limit_s in (limit[e], limit[0.5 * e], limit[2 * e], limit[e] / 2)
+                for limit_s in (limit[e], limit[e / 2], 3 * limit[e], limit[2 * e], limit[e] / 2)
             )
-            yield Row(system, utilisation, n, e, at[2], at[0], at[1], half[0], double[1], twice[1])
+            yield Row(
+                system, utilisation, n, e, at[2], at[0], at[1], half[0], third[0], double[1],
+                twice[1],
+            )  # fmt: skip
 
 
 def _shares_decided(
@@ -183,14 +91,65 @@ def _shares_decided(
     """The shares of runs that pass and that fail a limit, and their median inflation."""
     passes, fails, inflations = 0, 0, []
     for due, end in runs:
-        latency = np.round(end - due, 9)  # as the verdict does: no float dust
-        bad = latency > limit_s
-        inflated = latency_inflation(latency, bad, e, in_flight(due, due, end))
-        evidence = weigh(bad, e, inflated)
-        passes += evidence.pass_p <= ALPHA
-        fails += evidence.fail_p <= ALPHA
-        inflations.append(evidence.inflation)
+        verdict, inflation = _decided(due, end, limit_s, e)
+        passes += verdict is Verdict.PASS
+        fails += verdict is Verdict.FAIL
+        inflations.append(inflation)
     return passes / len(runs), fails / len(runs), float(np.median(inflations))
+
+
+def _decided(
+    due: Floats, end: Floats, limit_s: float, e: float, look: Look = ONLY
+) -> tuple[Verdict, float]:
+    """What the gate says of one run, and the inflation."""
+    latency = np.round(end - due, 9)  # as the verdict does: no float dust
+    bad = latency > limit_s
+    inflated = latency_inflation(latency, bad, e, in_flight(due, due, end), look)
+    evidence = weigh(bad, e, inflated)
+    margin = with_margin(latency, bad, evidence, limit_s, look)
+    verdict = Verdict.INCONCLUSIVE
+    if min(evidence.pass_p, margin.pass_p) <= look.alpha:
+        verdict = Verdict.PASS
+    elif evidence.fail_p <= look.alpha:
+        verdict = Verdict.FAIL
+    return verdict, evidence.inflation
+
+
+def paths(
+    system: str, utilisation: float, *, e: float, looks: int, runs: int, study: int, seed: int
+) -> dict[str, list[tuple[Verdict, int]]]:
+    """The first decided look of each run and its requests, for each limit.
+
+    Looks come at 500 requests and at each doubling; a run that none of them decides is
+    inconclusive at the last.
+    """
+    rng = np.random.default_rng([seed, SYSTEMS.index(system), int(100 * utilisation), looks])
+    limit = limits(system, utilisation, [e / 2, e, 2 * e], study, rng)
+    most = FIRST_REQUESTS * 2 ** (looks - 1)
+    tried = {
+        "L": limit[e],
+        "PASS e/2": limit[e / 2],
+        "PASS L/3": 3 * limit[e],
+        "FAIL 2e": limit[2 * e],
+        "FAIL 2L": limit[e] / 2,
+    }
+    found: dict[str, list[tuple[Verdict, int]]] = {name: [] for name in tried}
+    for start in range(0, runs, PATHS_AT_ONCE):
+        count = min(PATHS_AT_ONCE, runs - start)
+        due, end = simulate(system, utilisation, count, most, rng, warm_up(utilisation))
+        for name, limit_s in tried.items():
+            found[name] += [_path(d, x, limit_s, e, looks) for d, x in zip(due, end, strict=True)]
+    return found
+
+
+def _path(due: Floats, end: Floats, limit_s: float, e: float, looks: int) -> tuple[Verdict, int]:
+    verdict, n = Verdict.INCONCLUSIVE, 0
+    for number in range(1, looks + 1):
+        n = FIRST_REQUESTS * 2 ** (number - 1)
+        verdict, _ = _decided(due[:n], end[:n], limit_s, e, Look(number, looks))
+        if verdict is not Verdict.INCONCLUSIVE:
+            break
+    return verdict, n
 
 
 def verdict_shares(
@@ -255,8 +214,11 @@ def _samples(due: Floats, end: Floats) -> Samples:
 def _print_gate(options: argparse.Namespace) -> None:
     error = math.sqrt(ALPHA * (1 - ALPHA) / options.runs)
     print(f"{options.runs} runs a cell; standard error {error:.3f} at a share of 0.05")
-    print("| system | util. | n | e | D | false PASS | false FAIL | PASS e/2 | FAIL 2e | FAIL 2L |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print(
+        "| system | util. | n | e | D | false PASS | false FAIL "
+        "| PASS e/2 | PASS L/3 | FAIL 2e | FAIL 2L |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
     rows = []
     for system, utilisation in product(options.systems, options.utilisations):
         for row in calibrate(
@@ -272,7 +234,7 @@ def _print_gate(options: argparse.Namespace) -> None:
             print(
                 f"| {row.system} | {row.utilisation:g} | {row.n} | {row.e:g} "
                 f"| {row.inflation:.3g} | {row.false_pass:.3f} | {row.false_fail:.3f} "
-                f"| {row.pass_half:.2f} | {row.fail_double:.2f} "
+                f"| {row.pass_half:.2f} | {row.pass_third:.2f} | {row.fail_double:.2f} "
                 f"| {row.fail_twice_the_limit:.2f} |",
                 flush=True,
             )
@@ -282,9 +244,10 @@ def _print_gate(options: argparse.Namespace) -> None:
 def _print_gate_summary(rows: list[Row]) -> None:
     """Largest and mean shares over all systems and utilisations, by n and e."""
     print(
-        "\n| n | e | false PASS max, mean | false FAIL max, mean | PASS e/2 | FAIL 2e | FAIL 2L |"
+        "\n| n | e | false PASS max, mean | false FAIL max, mean "
+        "| PASS e/2 | PASS L/3 | FAIL 2e | FAIL 2L |"
     )
-    print("|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|")
     for n, e in sorted({(row.n, row.e) for row in rows}, key=lambda cell: (cell[0], -cell[1])):
         cells = [row for row in rows if (row.n, row.e) == (n, e)]
         wrong_pass = [row.false_pass for row in cells]
@@ -293,9 +256,41 @@ def _print_gate_summary(rows: list[Row]) -> None:
             f"| {n} | {e:g} | {max(wrong_pass):.3f}, {np.mean(wrong_pass):.3f} "
             f"| {max(wrong_fail):.3f}, {np.mean(wrong_fail):.3f} "
             f"| {np.mean([row.pass_half for row in cells]):.2f} "
+            f"| {np.mean([row.pass_third for row in cells]):.2f} "
             f"| {np.mean([row.fail_double for row in cells]):.2f} "
             f"| {np.mean([row.fail_twice_the_limit for row in cells]):.2f} |"
         )
+
+
+def _print_looks(options: argparse.Namespace) -> None:
+    """Error and power over the whole path, and how many requests the decided runs took."""
+    error = math.sqrt(ALPHA * (1 - ALPHA) / options.runs)
+    print(f"{options.runs} runs a queue; standard error {error:.3f} at a share of 0.05")
+    print("each cell of power: share decided rightly, median n of all runs")
+    print(
+        "| looks | e | false PASS max, mean | false FAIL max, mean "
+        "| PASS e/2 | PASS L/3 | FAIL 2e | FAIL 2L |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    for looks, e in product(options.looks, options.e):
+        queues = [
+            paths(s, u, e=e, looks=looks, runs=options.runs, study=options.study, seed=options.seed)
+            for s, u in product(options.systems, options.utilisations)
+        ]
+        wrong = [
+            [_share(queue["L"], verdict) for queue in queues]
+            for verdict in (Verdict.PASS, Verdict.FAIL)
+        ]
+        cells = [f"{max(shares):.3f}, {np.mean(shares):.3f}" for shares in wrong]
+        for name in ("PASS e/2", "PASS L/3", "FAIL 2e", "FAIL 2L"):
+            every = [path for queue in queues for path in queue[name]]
+            right = _share(every, Verdict.PASS if "PASS" in name else Verdict.FAIL)
+            cells.append(f"{right:.2f}, {np.median([n for _, n in every]):.0f}")
+        print(f"| {looks} | {e:g} | {' | '.join(cells)} |", flush=True)
+
+
+def _share(decided: list[tuple[Verdict, int]], verdict: Verdict) -> float:
+    return sum(found is verdict for found, _ in decided) / len(decided)
 
 
 def _print_verdict(options: argparse.Namespace) -> None:
@@ -343,18 +338,20 @@ def main() -> None:
     """Print one of the tables of docs/verdict.md."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
-        "--table", choices=("gate", "verdict", "overload", "compare"), default="gate"
+        "--table", choices=("gate", "looks", "verdict", "overload", "compare"), default="gate"
     )
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=SYSTEMS)
     parser.add_argument("--utilisations", nargs="+", type=float, default=UTILISATIONS)
     parser.add_argument("--n", nargs="+", type=int, default=SIZES)
     parser.add_argument("--e", nargs="+", type=float, default=SHARES)
+    parser.add_argument("--looks", nargs="+", type=int, default=(3, 4, 5, 6))
     parser.add_argument("--runs", type=int, default=300)
     parser.add_argument("--study", type=int, default=4_000_000, help="requests behind each limit")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     tables = {
         "gate": _print_gate,
+        "looks": _print_looks,
         "verdict": _print_verdict,
         "overload": _print_overload,
         "compare": _print_compare,

@@ -13,6 +13,7 @@ from slokit.conventions import SERIES_FILE
 from slokit.core.judgement import Judgement, Load, Stage
 from slokit.core.objective import Metric, Objective, parse_objective
 from slokit.core.sample import Samples
+from slokit.core.sequential import ONLY, Look
 from slokit.core.summary import ClassSummary, summarise
 from slokit.core.verdict import final_exit, judge
 from slokit.errors import ExitCode, UsageError
@@ -59,7 +60,12 @@ class Finding:
 
 
 def weigh(
-    samples: Samples, load: Load, terms: Terms, *, interrupted: ExitCode | None = None
+    samples: Samples,
+    load: Load,
+    terms: Terms,
+    *,
+    interrupted: ExitCode | None = None,
+    look: Look = ONLY,
 ) -> Finding:
     """Judge samples and find the exit code. `interrupted` is 130 or 143 for a run cut short."""
     judgement = judge(
@@ -68,6 +74,7 @@ def weigh(
         load,
         warmup_s=terms.warmup_s,
         baseline=terms.baseline,
+        look=look,
     )
     code = final_exit(
         judgement.verdict,
@@ -93,10 +100,29 @@ def _broken(samples: Samples) -> tuple[str, ...]:
     return (f"none of {len(samples)} requests got a good answer ({told})",)
 
 
-def weigh_run(run: Run, terms: Terms, *, interrupted: ExitCode | None = None) -> Finding:
-    """Judge a stored run with any SLO; its samples are cut as they were when it ran."""
+def weigh_run(
+    run: Run, terms: Terms, *, interrupted: ExitCode | None = None, look: Look | None = None
+) -> Finding:
+    """Judge a stored run with any SLO; its samples are cut as they were when it ran.
+
+    A run that looked at itself to stop early is judged at the look that stopped it, with that
+    look's share of the error, unless another `look` is given.
+    """
     samples = run.samples()
-    return weigh(samples, offered(run, samples), terms, interrupted=interrupted)
+    if look is None:
+        look = last_look(run.manifest)
+    return weigh(samples, offered(run, samples), terms, interrupted=interrupted, look=look)
+
+
+def last_look(manifest: Mapping[str, Any]) -> Look:
+    """The look that a run's verdict belongs to: the one that stopped it, else the last one."""
+    plan = manifest.get("until_conclusive")
+    if plan is None:
+        return ONLY
+    planned = len(plan["look_times_s"])
+    if plan["stopped_at_s"] is None:
+        return Look(planned, planned)
+    return Look(plan["looks"][-1]["number"], planned, plan["stopped_at_s"])
 
 
 def offered(run: Run, samples: Samples) -> Load:
@@ -154,4 +180,12 @@ def document_of(run: Run, finding: Finding) -> dict[str, Any]:
         reasons=finding.reasons,
     )
     document["warnings"] = [*run.manifest.get("warnings", ()), *document["warnings"]]
+    if "until_conclusive" in run.manifest:
+        look = finding.judgement.look
+        told = {"number": look.number, "planned": look.planned, "alpha": look.alpha}
+        document["until_conclusive"] = told | {
+            "alpha_spent": look.spent,
+            "looks": run.manifest["until_conclusive"]["looks"],
+            "stopped_at_s": run.manifest["until_conclusive"]["stopped_at_s"],
+        }
     return document

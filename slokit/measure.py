@@ -1,6 +1,6 @@
 """One load test, from what was asked for to a judged run on disk.
 
-    preflight -> launch -> watch ticks -> close the store -> judge -> verdict.json
+    preflight -> launch -> watch ticks (-> look) -> close the store -> judge -> verdict.json
 
 Nothing that was measured is lost: a run that is interrupted, or whose load process
 dies, is closed and stored like any other.
@@ -18,11 +18,14 @@ from os import cpu_count
 from pathlib import Path
 from typing import Any, Final
 
+from slokit.core.evidence import Offer, rarest_rps
+from slokit.core.sequential import look_times
 from slokit.errors import ExitCode, SlokitError
 from slokit.judging import Terms, document_of, weigh_run
 from slokit.load.launcher import STOP_GRACE_S, LoadProcess, launch
 from slokit.load.plan import LoadPlan
 from slokit.load.preflight import preflight
+from slokit.looks import Lookout
 from slokit.report.document import build_document
 from slokit.runs.store import Run, RunStore
 
@@ -44,6 +47,21 @@ class Order:
     labels: Mapping[str, str] = field(default_factory=dict)
     wait_ready_s: float = 0.0
     cpus: Sequence[int] | None = None  # where the load process may run
+    until_conclusive: bool = False  # stop at the first planned look that decides
+
+    @property
+    def offer(self) -> Offer:
+        """The load as far as it bears on what can be decided."""
+        plan = self.plan
+        return Offer(plan.rate_rps, plan.duration_s, plan.mix, self.terms.warmup_s)
+
+    @property
+    def look_times_s(self) -> tuple[float, ...]:
+        """When the run is judged; the last time is its end."""
+        if not self.until_conclusive:
+            return (self.plan.duration_s,)
+        rate_rps = rarest_rps(self.terms.objectives, self.offer)
+        return look_times(self.plan.duration_s, self.offer.cut_s, rate_rps)
 
 
 @dataclass(frozen=True)
@@ -65,8 +83,11 @@ def measure(
     *,
     observe: Callable[[Ticks], None],
     stopped: Callable[[], ExitCode | None],
+    tell: Callable[[str], None] | None = None,
 ) -> Measured:
     """Do it. `observe` gets the ticks as they come; `stopped` says 130 or 143 to end early.
+
+    `tell` gets a sentence for each look at a run that stops when it is conclusive.
 
     Failures of target or generator come back as a document without a verdict, stored with
     the run. Raises StoreError when there is no place to store anything.
@@ -74,7 +95,8 @@ def measure(
     run = store.create(order.plan.scenario, datetime.now(UTC), manifest_of(order))
     try:
         _check_target(run, order, stopped)
-        interrupted = _offer(run, order, observe, stopped)
+        lookout = Lookout(run, order.terms, tell or _silent) if order.until_conclusive else None
+        interrupted = _offer(run, order, lookout, observe, stopped)
     except _StoppedEarlyError as stop:
         return _failed(run, stop, "interrupted")
     except SlokitError as error:
@@ -127,9 +149,14 @@ def _raise_if(code: ExitCode | None) -> None:
         raise _StoppedEarlyError(code)
 
 
+def _silent(_: str) -> None:
+    """Nobody asked."""
+
+
 def _offer(
     run: Run,
     order: Order,
+    lookout: Lookout | None,
     observe: Callable[[Ticks], None],
     stopped: Callable[[], ExitCode | None],
 ) -> ExitCode | None:
@@ -142,7 +169,7 @@ def _offer(
         dim=run.manifest["dim"],
     )
     with launch(plan, order.scenario_path, cpus=order.cpus) as load:
-        interrupted = _watch(load, observe, stopped)
+        interrupted = _watch(load, lookout, observe, stopped)
     failure = load.failure
     warnings = [*run.manifest["warnings"], *(load.end or {}).get("warnings", ())]
     run.update(ended_at=_now(), warnings=warnings)
@@ -154,6 +181,7 @@ def _offer(
 
 def _watch(
     load: LoadProcess,
+    lookout: Lookout | None,
     observe: Callable[[Ticks], None],
     stopped: Callable[[], ExitCode | None],
 ) -> ExitCode | None:
@@ -162,7 +190,10 @@ def _watch(
     for _ in range(polls):
         if load.wait(POLL_S) or stopped():
             break
-        observe(load.ticks())
+        ticks = load.ticks()
+        observe(ticks)
+        if lookout and lookout.decided(ticks):
+            break
     if load.running:
         load.stop()
         load.wait(STOP_GRACE_S)
@@ -173,6 +204,7 @@ def _watch(
 def manifest_of(order: Order) -> dict[str, Any]:
     """What is written down about a run before it begins; secrets are not in it."""
     plan = order.plan
+    looks = {"look_times_s": list(order.look_times_s), "looks": [], "stopped_at_s": None}
     return {
         "scenario": plan.scenario,
         "scenario_path": str(order.scenario_path),
@@ -196,6 +228,7 @@ def manifest_of(order: Order) -> dict[str, Any]:
         "seed": plan.seed,
         "slo": dict(order.slo),
         "warmup_s": order.terms.warmup_s,
+        **({"until_conclusive": looks} if order.until_conclusive else {}),
         "labels": dict(order.labels),
         "target": {
             "url": plan.url,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from slokit.load.scenario import Scenario
 
 SEED_LIMIT: Final = 2**31
+PATIENCE: Final = 5.0  # --until-conclusive takes at most so many times the duration
 
 _LOAD = (
     click.option("--host", metavar="URL", help="Address of the service: http://localhost:8000."),
@@ -56,6 +57,16 @@ _LOAD = (
         "--repeat-ratio", metavar="R", help="Share of texts that were sent before: 30% or 0.3."
     ),
     click.option("--batch", type=click.IntRange(1, 2048), metavar="N", help="Texts a request."),
+    click.option(
+        "--until-conclusive",
+        is_flag=True,
+        help="Stop as soon as the evidence decides, at planned looks.",
+    ),
+    click.option(
+        "--max-duration",
+        metavar="TIME",
+        help="When --until-conclusive gives up [default: 5 times the duration].",
+    ),
     click.option(
         "--seed",
         type=click.IntRange(0),
@@ -140,6 +151,8 @@ class Options:
     texts: str | None
     repeat_ratio: str | None
     batch: int | None
+    until_conclusive: bool
+    max_duration: str | None
     seed: int | None
     protocol: str
     path: str | None
@@ -174,7 +187,23 @@ class Options:
             settings["batch"] = self.batch
         if self.repeat_ratio is not None:
             settings["repeat_ratio"] = _share(self.repeat_ratio)
-        return replace(changed, **settings)
+        return replace(self._lasting(changed), **settings)
+
+    def _lasting(self, scenario: "Scenario") -> "Scenario":
+        """The scenario laid out for the longest that `--until-conclusive` may take."""
+        if not self.until_conclusive:
+            if self.max_duration is not None:
+                raise UsageError(f"--max-duration {self.max_duration}: give --until-conclusive too")
+            return scenario
+        if scenario.stages:
+            raise UsageError(
+                "--until-conclusive: a scenario in stages is judged at its end only "
+                "(give --rate or --users for one constant load)"
+            )
+        longest_s = PATIENCE * scenario.duration_s
+        if self.max_duration is not None:
+            longest_s = parse_duration(self.max_duration)
+        return scenario.with_load(duration=f"{longest_s:.6f}s")
 
     def slo_of(self, default: tuple[str, ...], scenario: str) -> tuple[tuple[str, ...], str]:
         """The objectives and where they come from: --slo, else the scenario's own."""

@@ -3,10 +3,11 @@
 import shlex
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from slokit.cli._dry_run import print_plan, warn_of_the_impossible
 from slokit.cli._emit import check_reports, people, print_json, progress, write_reports
 from slokit.cli._options import Options, run_options
 from slokit.cli._signals import interrupts
@@ -17,8 +18,6 @@ from slokit.errors import UsageError
 if TYPE_CHECKING:
     from slokit.measure import Measured, Order
 
-DEFAULT_WARMUP_TOLD: Final = "automatic: at least 5 s and 50 requests"
-
 
 @click.command(
     epilog="""\b
@@ -27,6 +26,7 @@ Examples:
   slokit run medium --host http://gpu-1:9997 --rate 80rps --duration 2m --yes
   slokit run mixed --host http://localhost:8000 --slo "p99[long] <= 300ms" --report out.md
   slokit run long --host http://localhost:8000 --users 10 --json > verdict.json
+  slokit run short --host http://localhost:8000 --until-conclusive --max-duration 10m
 """
 )
 @run_options
@@ -41,6 +41,7 @@ def command(**values: Any) -> None:
     if options.dry_run:
         print_plan(order, as_json=options.as_json)
         return
+    warn_of_the_impossible(order)
     confirm_target(order, yes=options.yes)
     measured = run_order(order, options)
     document = measured.document
@@ -89,6 +90,7 @@ def build_order(options: Options) -> "Order":
         command=shlex.split(repeat_command(["slokit", *sys.argv[1:]])),
         labels=options.labels(),
         wait_ready_s=parse_duration(options.wait_ready) if options.wait_ready else 0.0,
+        until_conclusive=options.until_conclusive,
     )
 
 
@@ -127,42 +129,12 @@ def run_order(order: "Order", options: Options) -> "Measured":
     title = f"{order.plan.scenario} → {order.plan.endpoint.origin}"
     console.print(f"checking {order.plan.endpoint.origin} ...", soft_wrap=True)
     store = RunStore.locate(options.runs)
+
+    def tell(sentence: str) -> None:
+        console.print(sentence, soft_wrap=True, markup=False)
+
     with interrupts() as stopped, LiveView(console, order.plan.duration_s, title) as view:
-        return measure(order, store, observe=view.update, stopped=stopped)
-
-
-def print_plan(order: "Order", *, as_json: bool) -> None:
-    """What would be offered and judged, and whether that can decide anything."""
-    from slokit.measure import manifest_of
-
-    facts = manifest_of(order)
-    if as_json:
-        print_json(facts)
-        return
-    for line in plan_lines(facts):
-        click.echo(line)
-
-
-def plan_lines(facts: Mapping[str, Any]) -> list[str]:
-    """The dry run in words."""
-    load = facts["load"]
-    expected = load["rate_rps"] and load["rate_rps"] * load["duration_s"]
-    mix = ", ".join(f"{name} {weight:g}" for name, weight in load["mix"].items())
-    amount = (
-        f"open loop, {load['arrivals']} arrivals at {load['rate_rps']:g} requests/s, "
-        f"about {expected:.0f} requests"
-        if expected
-        else f"closed loop, up to {load['users']} users"
-    )
-    return [
-        f"scenario   {facts['scenario']} ({facts['scenario_path']})",
-        f"target     {facts['target']['url']}{facts['target']['path']}",
-        f"load       {amount}, {load['duration_s']:g} s",
-        f"texts      {mix}; {load['batch']} a request, repeated share {load['repeat_ratio']:g}",
-        f"warm-up    {DEFAULT_WARMUP_TOLD if facts['warmup_s'] is None else facts['warmup_s']}",
-        f"SLO        {'; '.join(facts['slo']['objectives'])} ({facts['slo']['source']})",
-        "no load was sent (--dry-run)",
-    ]
+        return measure(order, store, observe=view.update, stopped=stopped, tell=tell)
 
 
 def show(document: Mapping[str, Any], *, as_json: bool, quiet: bool) -> None:

@@ -12,6 +12,7 @@ from slokit.core.estimates import BATCHES, quantile, quantile_interval
 from slokit.core.judgement import Interval, ObjectiveResult, Verdict
 from slokit.core.objective import Clock, Metric, Objective
 from slokit.core.sample import BoolArray, FloatArray, IntArray
+from slokit.core.sequential import Look
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,71 +54,92 @@ class Group:
 
 
 def decide(
-    objective: Objective, group: Group, base: Group | None, confidence: float, seed: int
+    objective: Objective, group: Group, base: Group | None, look: Look, seed: int
 ) -> ObjectiveResult:
     """Judge one objective on one group, alone: Holm's correction comes after.
 
     `base` is the same class of the baseline run, for relative objectives.
     """
     if not len(group.ok):
-        return undecided(objective, group.text_class, group.stage, "there is no data", confidence)
-    alpha = 1 - confidence
+        return undecided(objective, group.text_class, group.stage, "there is no data", look)
     if objective.metric in (Metric.LATENCY, Metric.GOOD):
-        result = _latency(objective, group, alpha)
+        result = _latency(objective, group, look)
     elif objective.metric is Metric.ERRORS:
-        result = _errors(objective, group, alpha)
+        result = _errors(objective, group, look)
     elif objective.metric is Metric.RPS:
-        result = _rate(objective, group, alpha)
+        result = _rate(objective, group, look)
     elif base is None or not len(base.ok):
         why = "the baseline has no data"
-        return undecided(objective, group.text_class, group.stage, why, confidence)
+        return undecided(objective, group.text_class, group.stage, why, look)
     else:
-        result = _relative(objective, group, base, confidence, seed)
-    return replace(result, confidence=confidence)
+        result = _relative(objective, group, base, look, seed)
+    return replace(result, confidence=1 - look.alpha)
 
 
 def undecided(
-    objective: Objective, text_class: str, stage: int | None, why: str, confidence: float
+    objective: Objective, text_class: str, stage: int | None, why: str, look: Look
 ) -> ObjectiveResult:
     """The result where nothing was measured: never a pass."""
     reason = f"{objective.expr} on {text_class}: {why}"
     verdict = Verdict.INCONCLUSIVE
     return ObjectiveResult(
-        objective.expr, text_class, stage, verdict, None, None, 0, 0, 0.0, reason, confidence
+        objective.expr, text_class, stage, verdict, None, None, 0, 0, 0.0, reason, 1 - look.alpha
     )
 
 
-def _latency(objective: Objective, group: Group, alpha: float) -> ObjectiveResult:
+def _latency(objective: Objective, group: Group, look: Look) -> ObjectiveResult:
     limit_s, allowed, q = objective.limit_s, objective.allowed_ratio, objective.quantile
     if limit_s is None or allowed is None or q is None:
         raise ValueError(f"a latency objective needs a limit and a share: {objective}")
     time_s = group.time_s(objective.clock)
     bad = time_s >= limit_s if objective.strict else time_s > limit_s
-    inflated = gate.latency_inflation(time_s, bad, allowed, group.in_flight)
+    inflated = gate.latency_inflation(time_s, bad, allowed, group.in_flight, look)
     evidence = gate.weigh(bad, allowed, inflated)
-    verdict = _verdict(evidence, alpha)
+    margin = gate.with_margin(time_s, bad, evidence, limit_s, look)
+    wide = margin.pass_p <= look.alpha < evidence.pass_p
+    evidence = replace(evidence, pass_p=min(evidence.pass_p, margin.pass_p))
+    verdict = _verdict(evidence, look.alpha)
     value: float | None
     ci: Interval
     if objective.metric is Metric.GOOD:
         value = 1 - evidence.bad / evidence.total
-        ci = _mirrored(share_interval(evidence.bad_eff, evidence.n_eff, alpha))
+        behind = margin.at_limit if wide else evidence
+        ci = _mirrored(share_interval(behind.bad_eff, behind.n_eff, look.alpha))
         what = wording.good_share(verdict, evidence, limit_s)
     else:
         value = quantile(time_s, q)
-        ci = quantile_interval(time_s, q, evidence.n_eff, alpha)
+        ci = quantile_interval(time_s, q, evidence.n_eff, look.alpha)
+        if wide:
+            ci = ci[0], _end_with_margin(time_s, q, margin, look.alpha)
         what = wording.quantile(verdict, _name(q, objective.clock), value, limit_s)
     slower = "were slower" if group.ok.all() else "were slower or failed"
     text = f"{what}: {wording.requests(evidence)} {slower}, {wording.share(allowed)} are allowed"
+    if wide:
+        text += f", and {wording.count(margin.at_third.bad)} took more than a third of it"
     return _result(
-        objective, group, evidence, alpha, verdict=verdict, value=value, ci=ci, text=text
-    )
+        objective, group, evidence, look.alpha, verdict=verdict, value=value, ci=ci, text=text,
+        margin=margin,
+    )  # fmt: skip
 
 
-def _errors(objective: Objective, group: Group, alpha: float) -> ObjectiveResult:
+def _end_with_margin(
+    time_s: FloatArray, q: float, margin: gate.Margin, alpha: float
+) -> float | None:
+    """The upper end of a quantile that passed by a wide margin: both halves are below it."""
+    at_limit = quantile_interval(time_s, q, margin.at_limit.n_eff, alpha)[1]
+    share = 1 - margin.at_third.allowed_ratio
+    at_third = quantile_interval(time_s, share, margin.at_third.n_eff, alpha)[1]
+    if at_limit is None or at_third is None:
+        return None
+    return max(at_limit, gate.MARGIN * at_third)
+
+
+def _errors(objective: Objective, group: Group, look: Look) -> ObjectiveResult:
     allowed = objective.allowed_ratio
     if allowed is None:
         raise ValueError(f"an error objective needs a share: {objective}")
-    evidence = gate.weigh(~group.ok, allowed, gate.error_inflation(~group.ok))
+    alpha = look.alpha
+    evidence = gate.weigh(~group.ok, allowed, gate.error_inflation(~group.ok, look))
     verdict = _verdict(evidence, alpha)
     ci = share_interval(evidence.bad_eff, evidence.n_eff, alpha)
     verb = wording.compared(verdict, "keep within", "exceed", "are not decided against")
@@ -128,14 +150,14 @@ def _errors(objective: Objective, group: Group, alpha: float) -> ObjectiveResult
     )
 
 
-def _rate(objective: Objective, group: Group, alpha: float) -> ObjectiveResult:
+def _rate(objective: Objective, group: Group, look: Look) -> ObjectiveResult:
     if objective.min_rps is None:
         raise ValueError(f"a rate objective needs a rate: {objective}")
     if group.rate_rps is None:
-        return _rate_by_time(objective, group, objective.min_rps, alpha)
-    rate, asked = group.rate_rps, objective.min_rps
+        return _rate_by_time(objective, group, objective.min_rps, look)
+    alpha, rate, asked = look.alpha, group.rate_rps, objective.min_rps
     allowed = round(1 - asked / rate, 9)  # exactly 0 where all that was offered is asked for
-    evidence = gate.weigh(~group.ok, max(allowed, 0.0), gate.error_inflation(~group.ok))
+    evidence = gate.weigh(~group.ok, max(allowed, 0.0), gate.error_inflation(~group.ok, look))
     verdict = _verdict(evidence, alpha)
     low, high = _mirrored(share_interval(evidence.bad_eff, evidence.n_eff, alpha))
     value, ci = rate * (1 - evidence.bad / evidence.total), (rate * low, rate * high)
@@ -148,19 +170,17 @@ def _rate(objective: Objective, group: Group, alpha: float) -> ObjectiveResult:
     )
 
 
-def _rate_by_time(
-    objective: Objective, group: Group, asked: float, alpha: float
-) -> ObjectiveResult:
+def _rate_by_time(objective: Objective, group: Group, asked: float, look: Look) -> ObjectiveResult:
     """Without a schedule, throughput is what it is: good answers in ten equal slices of time."""
     done = np.sort(group.end_s[group.ok])
     bad, total = int(np.count_nonzero(~group.ok)), len(group.ok)
     if len(done) < BATCHES or done[0] == done[-1]:
         why = f"{len(done)} good answers, or all at one instant, tell no rate"
-        return undecided(objective, group.text_class, group.stage, why, 1 - alpha)
+        return undecided(objective, group.text_class, group.stage, why, look)
     slices = np.histogram(done, bins=BATCHES, range=(done[0], done[-1]))[0]
     rates = slices / (float(done[-1] - done[0]) / BATCHES)
     value, spread = float(rates.mean()), float(rates.std(ddof=1)) / math.sqrt(BATCHES)
-    reach = solve(lambda t: alpha - student_tail(t, BATCHES - 1), 0.0, 1e3) * spread
+    reach = solve(lambda t: look.alpha - student_tail(t, BATCHES - 1), 0.0, 1e3) * spread
     ci = (value - reach, value + reach)
     verdict = Verdict.INCONCLUSIVE
     if ci[0] >= asked:
@@ -178,20 +198,20 @@ def _rate_by_time(
 
 
 def _relative(
-    objective: Objective, group: Group, base: Group, confidence: float, seed: int
+    objective: Objective, group: Group, base: Group, look: Look, seed: int
 ) -> ObjectiveResult:
     q, margin = objective.quantile, objective.margin_ratio
     if q is None or margin is None:
         raise ValueError(f"a relative objective needs a quantile and a margin: {objective}")
     before, after = base.time_s(objective.clock), group.time_s(objective.clock)
     [change] = comparison.changes(
-        before, after, (q,), margin_ratio=margin, confidence=confidence, seed=seed
+        before, after, (q,), margin_ratio=margin, confidence=1 - look.alpha, seed=seed
     )
     low, high = change.ci
     verdict = Verdict.INCONCLUSIVE
     if high is not None and high < margin:
         verdict = Verdict.PASS
-    elif change.slower_p <= 1 - confidence:
+    elif change.slower_p <= look.alpha:
         verdict = Verdict.FAIL
     ratio = None if change.change_ratio is None else 1 + change.change_ratio
     verb = wording.compared(verdict, "is within", "is above")
@@ -233,10 +253,14 @@ def _result(
     value: float | None,
     ci: Interval,
     text: str,
+    margin: gate.Margin | None = None,
 ) -> ObjectiveResult:
     further = None
     if verdict is Verdict.INCONCLUSIVE:
-        further = gate.further_requests(evidence, alpha)
+        ways = [gate.further_requests(evidence, alpha)]
+        if margin is not None:
+            ways.append(margin.further_requests(alpha))
+        further = min((way for way in ways if way is not None), default=None)
         text += f"; {wording.more(further)}"
     return ObjectiveResult(
         objective.expr, group.text_class, group.stage, verdict, value, ci, evidence.bad,

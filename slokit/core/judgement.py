@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Literal, NamedTuple
 
 from slokit.core.sample import BoolArray, Samples
+from slokit.core.sequential import ONLY, Look
 from slokit.core.steady import State
 
 Interval = tuple[float | None, float | None]
@@ -109,7 +110,8 @@ class Judgement:
 
     `holds_on_service` is True for a fail that stands on service time too, where no delay of
     the generator can have a part. `judged` marks the samples that counted, shape (n,);
-    `span_s` is the time over which they were due.
+    `span_s` is the time over which they were due. `look` tells which of the planned looks at
+    the run this is, and what share of the error it may spend.
     """
 
     verdict: Verdict
@@ -121,6 +123,7 @@ class Judgement:
     generator: Generator
     span_s: float
     judged: BoolArray = field(compare=False, repr=False)
+    look: Look = ONLY
 
     def samples(self, samples: Samples) -> Samples:
         """Those of the judged run's samples that counted: the ones to summarise."""

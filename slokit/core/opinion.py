@@ -1,5 +1,6 @@
 """A run cut into what is judged, and what one way of counting time makes of it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -12,6 +13,7 @@ from slokit.core.decide import Group, decide, undecided
 from slokit.core.judgement import Load, ObjectiveResult, Stage, Verdict
 from slokit.core.objective import ALL_CLASSES, Metric, Objective
 from slokit.core.sample import BoolArray, FloatArray, Outcome, Samples
+from slokit.core.sequential import Look
 from slokit.core.steady import NO_TREND, State, Trend, in_flight, trend, warmup_cut
 
 
@@ -70,28 +72,31 @@ class Opinion:
     trends: tuple[Trend, ...]
 
 
-def cut(samples: Samples, load: Load, warmup_s: float | None) -> Run:
+def cut(samples: Samples, load: Load, warmup_s: float | None, until_s: float = math.inf) -> Run:
     """Mark what is judged: constant stages, less their warm-up, less interrupted requests.
 
     A request under way when the run was stopped from outside says nothing about its latency.
+    Nothing that was due after `until_s` counts.
     """
     several = len(load.stages) > 1
+    early = samples.due_s <= until_s
     finished = samples.outcome != Outcome.INTERRUPTED.value
     latency_s, ok = samples.latency_s, samples.ok
     stages, masks, cuts, cuts_s = [], [], [], []
     for number, stage in enumerate(load.stages or (Stage(0.0, load.end_s),)):
         if not stage.constant:
             continue
-        mask = samples.stage == number if several else np.ones(len(samples), dtype=np.bool_)
+        mask = early & (samples.stage == number) if several else early.copy()
         at = np.flatnonzero(mask)
         due_s = samples.due_s[at]
         left_out = warmup_cut(due_s, latency_s[at], ok[at], warmup_s)
         mask[at[:left_out]] = False
-        stages.append((number if several else None, stage))
+        shown = stage._replace(end_s=min(stage.end_s, until_s))
+        stages.append((number if several else None, shown))
         masks.append(mask & finished)
         cuts.append(left_out)
-        until_s = due_s[min(left_out, len(at) - 1)] if left_out else stage.start_s
-        cuts_s.append(max(float(until_s) - stage.start_s, 0.0))
+        from_s = due_s[min(left_out, len(at) - 1)] if left_out else stage.start_s
+        cuts_s.append(max(float(from_s) - stage.start_s, 0.0))
     return Run(samples, tuple(stages), tuple(masks), tuple(cuts), tuple(cuts_s))
 
 
@@ -102,7 +107,7 @@ def opinion(
     load: Load,
     *,
     start: Start,
-    confidence: float,
+    look: Look,
     seed: int,
 ) -> Opinion:
     """Decide every objective on every stage and class it speaks of, then all of them together."""
@@ -118,11 +123,11 @@ def opinion(
                 group = groups.get(name)
                 if group is None:
                     why = "there is no data"
-                    results.append(undecided(objective, name, number, why, confidence))
+                    results.append(undecided(objective, name, number, why, look))
                     continue
-                result = decide(objective, group, base_groups.get(name), confidence, seed)
+                result = decide(objective, group, base_groups.get(name), look, seed)
                 results.append(_settled(result, objective, settled.state))
-    results = _corrected(results, 1 - confidence)
+    results = _corrected(results, look.alpha)
     return Opinion(_overall(results, trends), tuple(results), tuple(trends))
 
 

@@ -27,6 +27,7 @@ from slokit.core.judgement import (
 from slokit.core.objective import ALL_CLASSES, Objective
 from slokit.core.opinion import Opinion, Run, Start, cut, opinion
 from slokit.core.sample import Outcome, Samples
+from slokit.core.sequential import ONLY, Look
 from slokit.core.steady import State
 from slokit.errors import ExitCode
 
@@ -56,20 +57,22 @@ def judge(
     *,
     warmup_s: float | None = None,
     baseline: Samples | None = None,
-    confidence: float = 0.95,
+    look: Look = ONLY,
     seed: int = 0,
 ) -> Judgement:
     """The verdict on a run.
 
     `warmup_s` None is the automatic warm-up cut, 0 none at all. `baseline` is the run that
     relative objectives are compared with, cut likewise; `seed` is that of their bootstrap.
-    PASS needs every objective; FAIL survives Holm's correction over all of them.
+    `look` is which of several planned judgements of this run it is: every request that was
+    due by then must be among `samples`. PASS needs every objective; FAIL survives Holm's
+    correction over all of them.
     """
-    run = cut(samples, load, warmup_s)
+    run = cut(samples, load, warmup_s, look.until_s)
     base = None if baseline is None else cut(baseline, load, warmup_s)
 
     def seen_from(start: Start) -> Opinion:
-        return opinion(run, base, objectives, load, start=start, confidence=confidence, seed=seed)
+        return opinion(run, base, objectives, load, start=start, look=look, seed=seed)
 
     due = seen_from(Start.DUE)
     fair = seen_from(Start.DUE_AND_LAG) if (samples.lag_s > 0).any() else due
@@ -80,8 +83,9 @@ def judge(
     return Judgement(
         verdict=Verdict.INVALID if blame and not holds_on_service else due.verdict,
         holds_on_service=holds_on_service,
-        reasons=(*blame, *_reasons(due, run)),
-        warnings=(*lag_warnings, *_warnings(run)),
+        reasons=(*blame, *_reasons(due, run), *wording.looked(look)),
+        look=look,
+        warnings=(*lag_warnings, *_warnings(run, look)),
         objectives=due.objectives,
         cuts=_stage_cuts(run, due),
         generator=replace(generator, valid=not blame),
@@ -232,9 +236,11 @@ def _reasons(due: Opinion, run: Run) -> tuple[str, ...]:
     return tuple(reasons)
 
 
-def _warnings(run: Run) -> tuple[str, ...]:
+def _warnings(run: Run, look: Look) -> tuple[str, ...]:
     warnings = []
-    interrupted = int(np.count_nonzero(run.samples.outcome == Outcome.INTERRUPTED.value))
+    early = run.samples.due_s <= look.until_s
+    stopped = early & (run.samples.outcome == Outcome.INTERRUPTED.value)
+    interrupted = int(np.count_nonzero(stopped))
     if interrupted:
         warnings.append(
             f"{wording.count(interrupted)} requests were under way when the run was stopped; "

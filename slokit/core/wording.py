@@ -1,9 +1,13 @@
 """The sentences of a verdict. Here alone does the core round, because people read these."""
 
+import math
 from typing import Final
 
-from slokit.core.gate import Evidence
+from slokit.core.evidence import USUAL_INFLATION, Prospect, utilisation
+from slokit.core.gate import MARGIN, Evidence
 from slokit.core.judgement import Verdict
+from slokit.core.objective import Metric
+from slokit.core.sequential import Look
 
 _SPACE: Final = " "
 
@@ -84,6 +88,77 @@ def rate(verdict: Verdict, found_rps: float, asked_rps: float) -> str:
     """`49.2 good answers/s miss 50`."""
     verb = compared(verdict, "meet", "miss", "are not decided against")
     return f"{digits(found_rps)} good answers/s {verb} {digits(asked_rps)}"
+
+
+def looked(look: Look) -> tuple[str, ...]:
+    """Which of several planned looks a verdict belongs to; nothing where there was only one.
+
+    >>> looked(Look(2, planned=5, until_s=40.0))
+    ('look 2 of 5, at 40 s: each may be wrong with chance 1 %',)
+    """
+    if look.planned == 1:
+        return ()
+    when = "" if math.isinf(look.until_s) else f", at {seconds(look.until_s)}"
+    error = share(look.alpha)
+    return (f"look {look.number} of {look.planned}{when}: each may be wrong with chance {error}",)
+
+
+def forecast(prospect: Prospect) -> str:
+    """What a planned load can say about one objective on one class."""
+    name = prospect.text_class
+    expr = prospect.objective.expr
+    head = f"{expr}: " if f"[{name}]" in expr else f"{expr} [{name}]: "
+    if prospect.requests is None:
+        return head + _forecast_closed(prospect)
+    planned = f"about {count(prospect.requests)} requests after the warm-up"
+    if not prospect.can_pass:
+        return f"{head}{planned}; {cannot_pass(prospect)}"
+    if prospect.most_inflation is None:
+        return f"{head}{planned}; {_forecast_of_count(prospect)}"
+    text = f"{head}{planned}; without a slow one they pass {_reach(prospect.most_inflation)}"
+    reach = prospect.most_inflation
+    if prospect.wide_inflation is not None and prospect.objective.limit_s is not None:
+        reach = max(reach, prospect.wide_inflation)
+        near = seconds(prospect.objective.limit_s / MARGIN)
+        text += f", where nearly all take less than {near} {_reach(prospect.wide_inflation)}"
+    if reach < USUAL_INFLATION and prospect.usual_s is not None:
+        text += f"; a busier service wants --duration {digits(prospect.usual_s)}s"
+    return text
+
+
+def cannot_pass(prospect: Prospect) -> str:
+    """Why not even a perfect service would pass, and what would help."""
+    if prospect.duration_s is None:
+        return "the load has no request of this class"
+    return (
+        f"that cannot pass, even if all are good: {count(prospect.needed)} are needed, "
+        f"--duration {math.ceil(prospect.duration_s)}s or more"
+    )
+
+
+def _forecast_closed(prospect: Prospect) -> str:
+    if prospect.objective.metric is Metric.RPS:
+        return "decided by the rates of ten slices of time"
+    if prospect.needed == 1:
+        return "a pass needs that none fails"
+    return (
+        f"a pass needs {count(prospect.needed)} independent requests, all good, or more; "
+        "how many there will be is the service's doing"
+    )
+
+
+def _forecast_of_count(prospect: Prospect) -> str:
+    if prospect.needed == 1:
+        return "they pass if none fails"
+    most = prospect.most_bad or 0
+    failed = f"up to {count(most)} failed" if most else "none failed"
+    return f"they pass with {failed}; {count(prospect.needed)} are needed without any"
+
+
+def _reach(inflation: float) -> str:
+    busy = utilisation(inflation)
+    where = f"one server at {share(float(f'{busy:.1g}'))} of its capacity" if busy else "near idle"
+    return f"up to an inflation of {float(f'{inflation:.2g}'):g} ({where})"
 
 
 def _two_digits(number: int) -> int:

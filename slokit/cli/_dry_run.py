@@ -1,0 +1,92 @@
+"""What a run would offer and judge, and whether that can decide anything; nothing is sent."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from slokit.cli._emit import print_json
+
+if TYPE_CHECKING:
+    from slokit.core.evidence import Prospect
+    from slokit.measure import Order
+
+DEFAULT_WARMUP_TOLD: Final = "automatic: at least 5 s and 50 requests"
+
+
+def print_plan(order: "Order", *, as_json: bool) -> None:
+    """The dry run: on stdout, for people or as one JSON document."""
+    from slokit.core.wording import forecast
+    from slokit.measure import manifest_of
+
+    facts = manifest_of(order)
+    expected = _prospects(order)
+    if as_json:
+        print_json(facts | {"prospects": [_facts(prospect) for prospect in expected]})
+        return
+    for line in plan_lines(facts):
+        click.echo(line)
+    for prospect in expected:
+        mark = "  " if prospect.can_pass else "! "
+        click.echo(f"{mark}{forecast(prospect)}")
+    click.echo("no load was sent (--dry-run)")
+
+
+def warn_of_the_impossible(order: "Order") -> None:
+    """One line on stderr for each objective that no service could pass with this load."""
+    from slokit.core.wording import forecast
+
+    for prospect in _prospects(order):
+        if not prospect.can_pass:
+            click.echo(f"warning: {forecast(prospect)}", err=True)
+
+
+def plan_lines(facts: Mapping[str, Any]) -> list[str]:
+    """The dry run in words."""
+    load = facts["load"]
+    expected = load["rate_rps"] and load["rate_rps"] * load["duration_s"]
+    mix = ", ".join(f"{name} {weight:g}" for name, weight in load["mix"].items())
+    amount = (
+        f"open loop, {load['arrivals']} arrivals at {load['rate_rps']:g} requests/s, "
+        f"about {expected:.0f} requests"
+        if expected
+        else f"closed loop, up to {load['users']} users"
+    )
+    lines = [
+        f"scenario   {facts['scenario']} ({facts['scenario_path']})",
+        f"target     {facts['target']['url']}{facts['target']['path']}",
+        f"load       {amount}, {load['duration_s']:g} s",
+        f"texts      {mix}; {load['batch']} a request, repeated share {load['repeat_ratio']:g}",
+        f"warm-up    {DEFAULT_WARMUP_TOLD if facts['warmup_s'] is None else facts['warmup_s']}",
+        f"SLO        {'; '.join(facts['slo']['objectives'])} ({facts['slo']['source']})",
+    ]
+    if "until_conclusive" in facts:
+        times = facts["until_conclusive"]["look_times_s"]
+        at = ", ".join(f"{time_s:.0f}" for time_s in times)
+        lines.append(f"looks      {len(times)}, at {at} s; stops at the first that decides")
+    lines.append("what this load can decide:")
+    return lines
+
+
+def _prospects(order: "Order") -> "tuple[Prospect, ...]":
+    from slokit.core.evidence import prospects
+    from slokit.core.sequential import Look
+
+    planned = len(order.look_times_s)
+    return prospects(order.terms.objectives, order.offer, Look(planned, planned))
+
+
+def _facts(prospect: "Prospect") -> dict[str, Any]:
+    """A prospect as plain JSON."""
+    return {
+        "expr": prospect.objective.expr,
+        "class": prospect.text_class,
+        "requests": prospect.requests,
+        "needed": prospect.needed,
+        "can_pass": prospect.can_pass,
+        "most_bad": prospect.most_bad,
+        "most_inflation": prospect.most_inflation,
+        "wide_inflation": prospect.wide_inflation,
+        "duration_s": prospect.duration_s,
+        "usual_s": prospect.usual_s,
+    }
