@@ -1,8 +1,9 @@
 """The dispatcher: sends what a plan asks for, when it asks for it, and records all of it.
 
-Open loop: the schedule is computed before the first request, and each request leaves at
-its due time in a greenlet of its own, whatever became of the others. Closed loop: each
-user is a greenlet that waits for its answer. Nothing here knows Locust.
+Open loop: the schedule is computed before the first request, and one greenlet sends each
+request at its due time, whatever became of the others; answers are recorded where the
+event loop finds them. Closed loop: each user is a greenlet that waits for its answer.
+Nothing here knows Locust.
 """
 
 import gc
@@ -11,27 +12,36 @@ import random
 import time
 from array import array
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import gevent
 from gevent.event import Event
+from gevent.queue import SimpleQueue
 
 from slokit.core.arrivals import Arrivals, due_times
 from slokit.core.sample import Outcome
 from slokit.errors import StoreError
 from slokit.load.answers import AnswerCheck
+from slokit.load.exchange import Exchange
 from slokit.load.plan import LoadPlan, api_key
 from slokit.load.precise import Alarm
 from slokit.load.protocol import RequestEncoder, count_tokens
 from slokit.load.recorder import Recorder
+from slokit.load.rows import NULL_16, NULL_32, NULL_64
 from slokit.load.texts import Text, TextSource
-from slokit.load.wire import Exchange, WireClient
+from slokit.load.wire import WireClient
 
 _NS: Final = 1_000_000_000
 RECONNECT_NS: Final = 100_000_000  # a closed-loop user's pause after a failed connection
 LEAD_NS: Final = 50_000_000  # from the end of the preparations to time 0
+YIELD_NS: Final = 100_000  # how long late requests are sent in a row before answers are read
+CHECK_QUEUE: Final = 16  # answers that wait for a gap between arrivals to be checked in
+
+_NOTHING: Final[dict[str, int]] = {}
 
 Observer = Callable[[str, float, int, Outcome], None]  # class, latency_s, bytes, outcome
 
@@ -43,7 +53,7 @@ class _Flight:
     due_ns: int  # on the monotonic clock, like all times until they are recorded
     texts: list[Text]
     request: bytes
-    trace_id: str
+    trace_id: bytes
     slot_free_ns: int = 0
     user: int = 0
     stage: int = 0
@@ -67,7 +77,10 @@ class Engine:
         self._check = AnswerCheck(plan)
         self._due_ns = array("q")  # 8 bytes a request: schedules of days fit in memory
         self._start_ns = time.monotonic_ns()
-        self._flights: dict[_Flight, gevent.Greenlet] = {}
+        self._flights: dict[_Flight, None] = {}
+        self._unchecked: deque[tuple[_Flight, Exchange]] = deque()
+        self._landed_last = Event()
+        self._told: SimpleQueue[tuple[str, float, int, Outcome] | None] = SimpleQueue()
         self._jobs: list[gevent.Greenlet] = []
         self._failure: BaseException | None = None
         self._ending = False
@@ -79,9 +92,15 @@ class Engine:
         if not self._ending:  # nobody has stopped it meanwhile
             offer = self._offer_open if self._plan.loop == "open" else self._offer_closed
             offering = self._spawn(offer)
+            telling = self._spawn(self._tell)
             self._jobs += [offering, self._spawn(self._tick)]
             gevent.joinall([offering])
-            gevent.joinall(list(self._flights.values()))
+            while self._flights and not self._ending:
+                self._landed_last.clear()
+                self._landed_last.wait()
+            self._examine_until(math.inf)
+            self._told.put(None)
+            gevent.joinall([telling])
             self._end("complete")
         self._ended.wait()
         if self._failure is not None:
@@ -115,7 +134,10 @@ class Engine:
         return greenlet
 
     def _fail(self, greenlet: gevent.Greenlet) -> None:
-        self._failure = self._failure or greenlet.exception
+        self._abort(greenlet.exception)
+
+    def _abort(self, failure: BaseException) -> None:
+        self._failure = self._failure or failure
         self._end("failed")
 
     # -- open loop ---------------------------------------------------------------------
@@ -127,13 +149,44 @@ class Engine:
             for due_ns in self._due_ns:
                 flight = self._next_flight(self._start_ns + due_ns)
                 flight.slot_free_ns = flight.due_ns  # one that finds no slot is dropped at once
-                if flight.due_ns > woke_ns:
+                now_ns = time.monotonic_ns()
+                if flight.due_ns > now_ns or now_ns - woke_ns > YIELD_NS:
+                    self._examine_until(flight.due_ns)
                     alarm.sleep_until(flight.due_ns)
-                    woke_ns = time.monotonic_ns()
+                    woke_ns = now_ns = time.monotonic_ns()
                 if len(self._flights) >= slots:
-                    self._record(flight, Exchange(None, end_ns=woke_ns), Outcome.DROPPED)
+                    self._record(flight, Exchange(None, end_ns=now_ns), Outcome.DROPPED)
                 else:
-                    self._flights[flight] = self._spawn(self._perform, flight)
+                    self._flights[flight] = None
+                    self._recorder.totals.sent += 1
+                    flight.sent_ns = time.monotonic_ns()
+                    self._client.start(flight.request, flight.sent_ns, partial(self._land, flight))
+
+    def _land(self, flight: _Flight, exchange: Exchange) -> None:
+        """Record an answer, or keep it for a full check. Runs in the event loop."""
+        if self._ending:  # it is recorded as interrupted
+            return
+        del self._flights[flight]
+        try:
+            outcome = self._check.glance(exchange)
+            if outcome is not Outcome.OK or not self._check.wants(exchange):
+                self._record(flight, exchange, outcome)
+            elif len(self._unchecked) < CHECK_QUEUE:
+                self._unchecked.append((flight, exchange))
+            else:
+                self._check.skipped += 1
+                self._record(flight, exchange, outcome)
+        except Exception as error:  # noqa: BLE001 - the event loop would swallow it
+            self._abort(error)
+        if not self._flights:
+            self._landed_last.set()
+
+    def _examine_until(self, next_due_ns: float) -> None:
+        """Check answers in full while there is time before the next request is due."""
+        while self._unchecked and time.monotonic_ns() + self._check.cost_ns < next_due_ns:
+            flight, exchange = self._unchecked.popleft()
+            outcome = self._check.examine(exchange, len(flight.texts))
+            self._record(flight, exchange, outcome)
 
     # -- closed loop -------------------------------------------------------------------
 
@@ -163,65 +216,76 @@ class Engine:
                     flight.user, flight.stage, flight.slot_free_ns = user, number, free_ns
                     if due_ns > time.monotonic_ns():
                         alarm.sleep_until(due_ns)
-                    self._flights[flight] = gevent.getcurrent()
                     outcome, free_ns = self._perform(flight)
                     pause_ns = RECONNECT_NS if outcome is Outcome.CONNECT else 0
                     due_ns = due_ns + pacing_ns if pacing_ns else free_ns + pause_ns
                 begin_ns = end_ns
 
-    # -- one request -------------------------------------------------------------------
-
-    def _next_flight(self, due_ns: int) -> _Flight:
-        texts = self._texts.take(self._plan.batch)
-        trace_id = f"{self._traces.getrandbits(128):032x}"
-        span_id = f"{self._traces.getrandbits(64):016x}"
-        request = self._encoder.request(
-            [text.text for text in texts], f"00-{trace_id}-{span_id}-01"
-        )
-        return _Flight(due_ns, texts, request, trace_id)
-
     def _perform(self, flight: _Flight) -> tuple[Outcome, int]:
         """Send, wait, check, record; returns the outcome and the moment the answer was in."""
+        self._flights[flight] = None
         flight.sent_ns = time.monotonic_ns()
         self._recorder.totals.sent += 1
         exchange = self._client.exchange(flight.request, flight.sent_ns)
         del self._flights[flight]
-        outcome = self._check.outcome(exchange, len(flight.texts))
+        outcome = self._check.glance(exchange)
+        if outcome is Outcome.OK and self._check.wants(exchange):
+            outcome = self._check.examine(exchange, len(flight.texts))
         self._record(flight, exchange, outcome)
         return outcome, exchange.end_ns
 
+    # -- one request -------------------------------------------------------------------
+
+    def _next_flight(self, due_ns: int) -> _Flight:
+        texts = self._texts.take(self._plan.batch)
+        numbers = f"{self._traces.getrandbits(192):048x}"
+        trace_id, span_id = numbers[:32], numbers[32:]
+        request = self._encoder.request(
+            [text.text for text in texts], f"00-{trace_id}-{span_id}-01"
+        )
+        return _Flight(due_ns, texts, request, trace_id.encode("ascii"))
+
     def _record(self, flight: _Flight, exchange: Exchange, outcome: Outcome) -> None:
         start_ns, sent_ns, first_ns = self._start_ns, exchange.sent_ns, exchange.first_byte_ns
-        server_us = exchange.server_us() if exchange.headers else {}
-        lag_ns = None if sent_ns is None else sent_ns - max(flight.due_ns, flight.slot_free_ns)
-        row = (
+        texts, body, names = flight.texts, exchange.body, self._recorder.names
+        server_us = exchange.server_us() if exchange.headers else _NOTHING
+        tokens = count_tokens(body) if outcome is Outcome.OK else None
+        lag_ns = NULL_64
+        if sent_ns is not None:
+            lag_ns = sent_ns - max(flight.due_ns, flight.slot_free_ns)
+        self._recorder.add((
             flight.due_ns - start_ns,
-            None if sent_ns is None else sent_ns - start_ns,
-            None if first_ns is None else first_ns - start_ns,
+            NULL_64 if sent_ns is None else sent_ns - start_ns,
+            NULL_64 if first_ns is None else first_ns - start_ns,
             exchange.end_ns - start_ns,
             lag_ns,
-            exchange.connect_ns,
-            exchange.status,
-            outcome.value,
-            flight.texts[0].text_class,
-            sum(len(text.text) for text in flight.texts),
-            count_tokens(exchange.body) if outcome is Outcome.OK else None,
-            len(flight.texts),
-            flight.texts[0].text_id,
-            len(exchange.body),
+            NULL_64 if exchange.connect_ns is None else exchange.connect_ns,
+            NULL_16 if exchange.status is None else exchange.status,
+            names[outcome],
+            names[texts[0].text_class],
+            len(texts[0].text) if len(texts) == 1 else sum(len(text.text) for text in texts),
+            NULL_32 if tokens is None else tokens,
+            len(texts),
+            texts[0].text_id,
+            len(body),
             self._plan.worker,
             flight.user,
             flight.stage,
-            server_us.get("queue"),
-            server_us.get("tokenize"),
-            server_us.get("infer"),
-            server_us.get("serialize"),
+            server_us.get("queue", NULL_64),
+            server_us.get("tokenize", NULL_64),
+            server_us.get("infer", NULL_64),
+            server_us.get("serialize", NULL_64),
             flight.trace_id,
-        )
-        latency_s = (exchange.end_ns - flight.due_ns) / _NS
-        self._recorder.add(row, outcome, latency_s if outcome is Outcome.OK else math.inf)
+        ))  # fmt: skip
         if self._observe is not None and outcome is not Outcome.INTERRUPTED:
-            self._observe(flight.texts[0].text_class, latency_s, len(exchange.body), outcome)
+            latency_s = (exchange.end_ns - flight.due_ns) / _NS
+            self._told.put((texts[0].text_class, latency_s, len(body), outcome))
+
+    def _tell(self) -> None:
+        """Tell the observer; it may wait, which the event loop may not."""
+        while (told := self._told.get()) is not None:
+            if self._observe is not None:
+                self._observe(*told)
 
     # -- time and the end --------------------------------------------------------------
 
@@ -243,8 +307,17 @@ class Engine:
             while True:
                 second = max(second + 1, math.ceil(self._elapsed_s()))
                 alarm.sleep_until(self._start_ns + second * _NS)
+                self._give_up_checks()
                 self._count()
                 self._recorder.tick(self._elapsed_s())
+
+    def _give_up_checks(self) -> None:
+        """Record answers that found no gap for a second: a sample is not to be lost for it."""
+        long_ago_ns = time.monotonic_ns() - _NS
+        while self._unchecked and self._unchecked[0][1].end_ns < long_ago_ns:
+            flight, exchange = self._unchecked.popleft()
+            self._check.skipped += 1
+            self._record(flight, exchange, Outcome.OK)
 
     def _end(self, status: str) -> None:
         """Record what is in flight and close the files; only the first call counts.
@@ -255,14 +328,13 @@ class Engine:
             return
         self._ending = True
         flights, self._flights = self._flights, {}
-        now_ns = time.monotonic_ns()
-        for flight in flights:
-            exchange = Exchange(flight.sent_ns, end_ns=now_ns)
-            self._record(flight, exchange, Outcome.INTERRUPTED)
-        gevent.killall([*self._jobs, *flights.values()], block=False)
+        gevent.killall(self._jobs, block=False)
         self._client.close()
+        self._landed_last.set()
+        self._told.put(None)
         self._count()
         try:
+            self._record_the_rest(flights)
             self._recorder.close(self._elapsed_s())
         except StoreError as error:
             self._failure = self._failure or error
@@ -271,6 +343,14 @@ class Engine:
             self._recorder.say(self._ending_document(status))
         finally:
             self._ended.set()
+
+    def _record_the_rest(self, flights: dict[_Flight, None]) -> None:
+        now_ns = time.monotonic_ns()
+        for flight in flights:
+            self._record(flight, Exchange(flight.sent_ns, end_ns=now_ns), Outcome.INTERRUPTED)
+        while self._unchecked:
+            flight, exchange = self._unchecked.popleft()
+            self._record(flight, exchange, Outcome.OK)
 
     def _ending_document(self, status: str) -> dict[str, Any]:
         failure = self._failure
@@ -281,4 +361,5 @@ class Engine:
             "warnings": self._check.warnings() + self._texts.warnings(),
             "stale_retries": self._client.stale_retries,
             "answers_checked": self._check.checked_in_full,
+            "answers_skipped": self._check.skipped,
         }

@@ -7,10 +7,10 @@ generator half of its rate and put its own delay into the latencies of others.
 
 import base64
 import json
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from json.encoder import encode_basestring
 from typing import Any, Final
 
 import numpy as np
@@ -24,6 +24,8 @@ _PROMPT_TOKENS = re.compile(rb'"prompt_tokens"\s*:\s*(\d{1,9})(?!\d)')
 _NO_VECTORS: Final = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
 _WINDOW: Final = 4096  # bytes at either end of an answer that the cheap check looks at
 _NAN: Final = (b"[NaN", b",NaN", b" NaN")  # as json.dumps writes it; base64 has none of these
+_MARK: Final = "\ue000 the text"  # stands for a text while the fixed part is built
+_NUMBER_KINDS: Final = {float, int, type(None)}
 UNIT_TOLERANCE: Final = 1e-2  # half precision and int8 stay well within
 
 
@@ -94,18 +96,30 @@ class RequestEncoder:
             headers["authorization"] = f"Bearer {key}"
         headers |= {name.lower(): value for name, value in plan.headers}
         lines = [f"POST {target} HTTP/1.1", *(f"{name}: {headers[name]}" for name in headers)]
-        self._head = "\r\n".join(lines).encode("ascii")
+        head = "\r\n".join(lines) + f"\r\n{TRACE_HEADER}: "
+        self._head = head.encode("ascii")
+        self._one, self._many = self._frame(1), self._frame(2)
+
+    def _frame(self, count: int) -> tuple[str, str]:
+        """What surrounds the texts in a document of one or of several: the same every time."""
+        document = self._document([_MARK] * count, self._model, self._encoding)
+        parts = json.dumps(document, ensure_ascii=False).split(encode_basestring(_MARK))
+        return parts[0], parts[-1]
 
     def body(self, texts: Sequence[str]) -> bytes:
         """The JSON document that asks for the vectors of `texts`."""
-        document = self._document(texts, self._model, self._encoding)
-        return json.dumps(document, ensure_ascii=False).encode()
+        before, after = self._one if len(texts) == 1 else self._many
+        return (before + ", ".join(map(encode_basestring, texts)) + after).encode()
 
     def request(self, texts: Sequence[str], traceparent: str) -> bytes:
         """Head and body, ready for the socket."""
         body = self.body(texts)
-        fields = f"\r\n{TRACE_HEADER}: {traceparent}\r\ncontent-length: {len(body)}\r\n\r\n"
-        return self._head + fields.encode("ascii") + body
+        return b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (
+            self._head,
+            traceparent.encode("ascii"),
+            len(body),
+            body,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +145,8 @@ def looks_complete(protocol: Protocol, body: bytes) -> bool:
 
 def count_tokens(body: bytes) -> int | None:
     """`usage.prompt_tokens` near the end of an answer, without parsing it."""
-    match = _PROMPT_TOKENS.search(body, max(0, len(body) - _WINDOW))
+    place = body.rfind(b'"prompt_tokens"', max(0, len(body) - _WINDOW))
+    match = _PROMPT_TOKENS.match(body, place) if place >= 0 else None
     return int(match[1]) if match else None
 
 
@@ -169,12 +184,9 @@ def check_vectors(protocol: Protocol, body: bytes, *, count: int, dim: int | Non
 def _numbers(row: Any) -> NDArray[np.float64]:
     if isinstance(row, str):  # base64 of little-endian float32, as openai-python asks for
         return np.frombuffer(base64.b64decode(row, validate=True), "<f4").astype(np.float64)
-    if not isinstance(row, list) or any(isinstance(number, bool) for number in row):
+    if not isinstance(row, list) or not set(map(type, row)) <= _NUMBER_KINDS:
         raise TypeError("an embedding is a list of numbers")
-    vector = np.array([math.nan if number is None else number for number in row], dtype=np.float64)
-    if vector.ndim != 1:
-        raise TypeError("an embedding is one list of numbers")
-    return vector
+    return np.array(row, dtype=np.float64)  # null becomes NaN
 
 
 def _excerpt(body: bytes, limit: int = 80) -> str:

@@ -1,8 +1,8 @@
 """Keep every sample, unrounded, and say once a second how the load is going.
 
-In the hot path a sample is one tuple appended to a list. Once a second the list becomes
-one batch in the journal and one line of counters, both flushed: kill -9 costs at most
-what happened since.
+In the hot path a sample is packed into a row (rows.py). Whenever so many are there that
+writing them takes half a millisecond, and at each full second, they become one batch in
+the journal; then one line of counters follows. kill -9 costs at most the last second.
 """
 
 import json
@@ -17,20 +17,19 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 import numpy as np
 import pyarrow as pa
 
-from slokit.conventions import JOURNAL_SUFFIX, SAMPLE_COLUMNS, SAMPLES_PREFIX, TICKS_PREFIX
+from slokit.conventions import JOURNAL_SUFFIX, SAMPLES_PREFIX, TICKS_PREFIX
 from slokit.core.sample import Outcome
 from slokit.errors import StoreError
 from slokit.load.plan import END_PREFIX, LoadPlan
+from slokit.load.rows import Row, RowBuffer
 from slokit.runs.journal import SampleJournal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-BATCH_ROWS: Final = 2000  # a batch of this size is written in a few milliseconds
+BATCH_ROWS: Final = 2000  # a batch of this size is written in about half a millisecond
 ROLLING_S: Final = 10
 _NS: Final = 1_000_000_000
-_COLUMNS: Final = tuple(SAMPLE_COLUMNS)
-Row = tuple[Any, ...]  # the values of SAMPLE_COLUMNS, in order
 
 
 @dataclass(slots=True)
@@ -54,8 +53,9 @@ class Recorder:
     def __init__(self, plan: LoadPlan) -> None:
         self.totals = Totals()
         self._worker = plan.worker
-        self._rows: list[Row] = []
-        self._latencies: list[float] = []  # of this second
+        self._buffer = RowBuffer(BATCH_ROWS)
+        self.names = self._buffer.names  # the numbers that stand for strings in a row
+        self._latencies: list[NDArray[np.float64]] = []  # of this second
         self._recent: deque[NDArray[np.float64]] = deque(maxlen=ROLLING_S)
         self._cpu_s, self._wall_ns = 0.0, 0
         self._journal: SampleJournal | None = None
@@ -77,23 +77,31 @@ class Recorder:
         """Time 0 of the run: what the preparations cost is not the load's."""
         self._cpu_s, self._wall_ns = time.process_time(), time.monotonic_ns()
 
-    def add(self, row: Row, outcome: Outcome, latency_s: float) -> None:
-        """Take one finished request; `latency_s` is counted from due, infinite unless ok."""
-        totals = self.totals
-        totals.done += 1
-        if outcome is not Outcome.OK:
-            totals.errors += 1
-            if outcome is Outcome.DROPPED:
-                totals.dropped += 1
-        self._latencies.append(latency_s)
+    def add(self, row: Row) -> None:
+        """Take one finished request, as rows.RowBuffer has it."""
+        if not self._buffer.add(row):
+            self._write()
+
+    def _write(self) -> None:
+        """Count what is in the buffer and append it to the journal."""
+        rows = self._buffer.rows()
+        if not len(rows):
+            return
+        ok, dropped = (
+            rows["outcome"] == self.names[kind] for kind in (Outcome.OK, Outcome.DROPPED)
+        )
+        self.totals.done += len(rows)
+        self.totals.errors += int(len(rows) - ok.sum())
+        self.totals.dropped += int(dropped.sum())
+        self._latencies.append(np.where(ok, (rows["end_ns"] - rows["due_ns"]) / _NS, np.inf))
+        columns = self._buffer.columns()
+        self._buffer.clear()
         if self._journal is not None:
-            self._rows.append(row)
+            self._journal.write(columns)
 
     def tick(self, elapsed_s: float) -> None:
         """End a second: write what came in since the last one."""
-        while self._rows and self._journal is not None:
-            batch, self._rows = self._rows[:BATCH_ROWS], self._rows[BATCH_ROWS:]
-            self._journal.write(dict(zip(_COLUMNS, zip(*batch, strict=True), strict=True)))
+        self._write()
         totals, p95_s = self.totals, self._rolling_p95_s()
         line = {
             "t_s": elapsed_s,
@@ -134,7 +142,7 @@ class Recorder:
 
     def _rolling_p95_s(self) -> float:
         """P95 of the last seconds (nearest rank); infinite without answers or on a failed one."""
-        self._recent.append(np.array(self._latencies, dtype=np.float64))
+        self._recent.append(np.concatenate([*self._latencies, np.empty(0)]))
         self._latencies = []
         latencies = np.concatenate(self._recent)
         if not len(latencies):

@@ -12,7 +12,9 @@ from gevent.monkey import get_original
 from slokit.load.plan import Endpoint, LoadPlan, tls_context
 
 _TUNNEL_LIMIT: Final = 64 * 1024  # bytes of a proxy's answer to CONNECT
-_poll: Any = get_original("select", "poll")  # Locust's process has select replaced
+# Locust's process has select and socket replaced.
+_poll: Any = get_original("select", "poll")
+_socket: Any = get_original("socket", "socket")
 
 
 class Dialer:
@@ -38,7 +40,7 @@ class Dialer:
         )
 
     def dial(self, budget_s: float) -> Any:
-        """A connected socket, TLS handshake done, within `budget_s`.
+        """A connected, non-blocking socket, TLS handshake done, within `budget_s`.
 
         Raises TimeoutError when that is not enough, else the OSError of the last address.
         """
@@ -50,11 +52,13 @@ class Dialer:
                 if self._proxy is not None and self._tls is not None:
                     self._tunnel(plain)
                 if self._tls is None:
-                    return plain
-                return self._tls.wrap_socket(plain, server_hostname=self._target.host)
+                    return _bare_socket(plain)
+                secured = self._tls.wrap_socket(plain, server_hostname=self._target.host)
             except BaseException:
                 plain.close()
                 raise
+            secured.settimeout(0)
+            return secured
 
     def _first_to_accept(self) -> Any:
         last: OSError = OSError("the name has no address")
@@ -92,10 +96,18 @@ class Dialer:
             raise ConnectionError(f"the proxy refused: {answer.splitlines()[0][:80]!r}")
 
 
-def is_quiet(sock: Any) -> bool:
+def _bare_socket(cooperative: Any) -> Any:
+    """The kernel's socket without gevent's waiting around it: calls straight into C."""
+    family, kind, number = cooperative.family, cooperative.type, cooperative.proto
+    bare = _socket(family, kind, number, fileno=cooperative.detach())
+    bare.setblocking(False)
+    return bare
+
+
+def is_quiet(fd: int) -> bool:
     """True while an idle connection has nothing to read: neither its end nor stray bytes."""
     poller = _poll()
-    poller.register(sock, select.POLLIN)
+    poller.register(fd, select.POLLIN)
     return not poller.poll(0)
 
 
