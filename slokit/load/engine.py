@@ -22,7 +22,6 @@ import gevent
 from gevent.event import Event
 from gevent.queue import SimpleQueue
 
-from slokit.core.arrivals import Arrivals, due_times
 from slokit.core.sample import Outcome
 from slokit.errors import StoreError
 from slokit.load.answers import AnswerCheck
@@ -32,6 +31,7 @@ from slokit.load.precise import Alarm
 from slokit.load.protocol import RequestEncoder, count_tokens
 from slokit.load.recorder import Recorder
 from slokit.load.rows import NULL_16, NULL_32, NULL_64
+from slokit.load.schedule import Schedule, schedule_of
 from slokit.load.texts import Text, TextSource
 from slokit.load.wire import WireClient
 
@@ -75,7 +75,7 @@ class Engine:
         self._traces = random.Random(plan.seed_for("trace"))  # noqa: S311 - repeatable ids
         self._recorder = Recorder(plan)
         self._check = AnswerCheck(plan)
-        self._due_ns = array("q")  # 8 bytes a request: schedules of days fit in memory
+        self._due_ns, self._stage_starts_ns = Schedule(array("q"), ())
         self._start_ns = time.monotonic_ns()
         self._flights: dict[_Flight, None] = {}
         self._unchecked: deque[tuple[_Flight, Exchange]] = deque()
@@ -112,14 +112,7 @@ class Engine:
 
     def _prepare(self) -> None:
         if self._plan.loop == "open":
-            seconds = due_times(
-                Arrivals.parse(self._plan.arrivals),
-                rate_rps=self._plan.rate_rps or 0.0,
-                duration_s=self._plan.duration_s,
-                seed=self._plan.seed_for("schedule"),
-            )
-            shared = seconds[self._plan.worker :: self._plan.workers]
-            self._due_ns = array("q", (shared * _NS).astype("int64").tobytes())
+            self._due_ns, self._stage_starts_ns = schedule_of(self._plan)
         self._client.warm_up()
         # What exists now lives for the whole run: keep the collector from walking through it,
         # so that a collection in the middle of the load is short.
@@ -148,6 +141,7 @@ class Engine:
         with Alarm() as alarm:
             for due_ns in self._due_ns:
                 flight = self._next_flight(self._start_ns + due_ns)
+                flight.stage = bisect_right(self._stage_starts_ns, due_ns)
                 flight.slot_free_ns = flight.due_ns  # one that finds no slot is dropped at once
                 now_ns = time.monotonic_ns()
                 if flight.due_ns > now_ns or now_ns - woke_ns > YIELD_NS:
