@@ -68,3 +68,30 @@ def grammar(text_class: str) -> Grammar:
     20
     """
     return Grammar(tuple(Pattern.of(text) for text in PATTERNS[text_class]))
+
+
+def supply_for(length: int) -> str:
+    """The class whose texts begin a text of `length` characters: the longest that fits.
+
+    >>> [supply_for(length) for length in (1, 4, 30, 500)]
+    ['short', 'short', 'medium', 'long']
+    """
+    fitting = [name for name, characters in LENGTHS.items() if characters <= length]
+    return fitting[-1] if fitting else "short"
+
+
+def text_of_length(index: int, length: int) -> str:
+    """A text of exactly `length` characters >= 1: one text of `supply_for`, then further ones.
+
+    Different indexes give different texts from 4 characters on.
+
+    >>> len(text_of_length(7, 333))
+    333
+    """
+    supply = grammar(supply_for(length))
+    text = supply.text(index % supply.size)
+    more = grammar("long")
+    while len(text) < length:
+        index += 1
+        text += more.text(index % more.size)
+    return text[:length]

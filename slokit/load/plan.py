@@ -14,8 +14,12 @@ from typing import Any, Final, Self
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from slokit.core.rates import Piece, constant
 from slokit.errors import UsageError
-from slokit.load.scenario import CUSTOM_CLASS, Scenario
+from slokit.load.amount import Stage
+from slokit.load.kinds import TextKind
+from slokit.load.offer import offer_of
+from slokit.load.scenario import WIRE, Scenario
 
 DEFAULT_TIMEOUT_S: Final = 10.0
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -78,19 +82,14 @@ class Endpoint:
             return False
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A constant step of the load: `users` of a closed loop for `duration_s` seconds."""
-
-    duration_s: float
-    users: int
-
-
 @dataclass(frozen=True)
 class LoadPlan:
     """One load process's orders. Secrets are not in it: `api_key_env` names a variable.
 
-    `worker` of `workers` processes share one schedule. `seed` splits into the seeds of
+    An open loop follows `pieces`, or the trace `replay` played `speed` times as fast; a
+    closed one its `stages`. `rate_rps` is the mean rate. `mix` are weights of text classes,
+    `kinds` says where those come from that are not what their name says. `worker` of
+    `workers` processes share one schedule. `seed` splits into the seeds of
     schedule, texts and traces, so that changing one leaves the others alone.
     """
 
@@ -102,12 +101,17 @@ class LoadPlan:
     duration_s: float
     mix: Mapping[str, float]
     seed: int
+    client: str = WIRE
     rate_rps: float | None = None
+    pieces: tuple[Piece, ...] = ()
+    replay: str | None = None
+    speed: float = 1.0
     stages: tuple[Stage, ...] = ()
     pacing_s: float = 0.0
     arrivals: str = "poisson"
     batch: int = 1
     texts_file: str | None = None
+    kinds: Mapping[str, TextKind] = field(default_factory=dict)
     repeat_ratio: float = 0.0
     protocol: str = "openai"
     path: str | None = None
@@ -154,29 +158,18 @@ class LoadPlan:
         """The plan of one scenario; `settings` are further fields of the plan.
 
         `run_id`, `run_dir`, `url` and `seed` must be among them. Without `max_in_flight`
-        there are twice as many slots as rate x time-out can fill, at least 1000 (in a closed
-        loop: as many as users); without
-        `proxy` the one that the environment asks for, if any.
+        there are twice as many slots as the highest rate x time-out can fill, at least 1000
+        (in a closed loop: as many as users); without `proxy` the one that the environment
+        asks for, if any.
         """
         settings.setdefault("proxy", proxy_for(Endpoint.parse(settings["url"])))
+        offer, peak_rps = offer_of(scenario, texts_file)
         timeout_s = settings.get("timeout_s", DEFAULT_TIMEOUT_S)
-        users = max((users for users, _ in scenario.steps), default=0)
-        slots = max(MIN_SLOTS, users, math.ceil(2 * (scenario.rate_rps or 0.0) * timeout_s))
-        settings.setdefault("max_in_flight", slots)
-        return cls(
-            scenario=name,
-            loop=scenario.loop,
-            duration_s=scenario.duration_s,
-            rate_rps=scenario.rate_rps,
-            stages=tuple(Stage(length, users) for users, length in scenario.steps),
-            pacing_s=scenario.pacing_s,
-            arrivals=scenario.arrivals,
-            batch=scenario.batch,
-            repeat_ratio=scenario.repeat_ratio,
-            mix={CUSTOM_CLASS: 1.0} if texts_file else dict(scenario.texts),
-            texts_file=texts_file,
-            **settings,
+        users = max((stage.users for stage in offer["stages"]), default=0)
+        settings.setdefault(
+            "max_in_flight", max(MIN_SLOTS, users, math.ceil(2 * peak_rps * timeout_s))
         )
+        return cls(scenario=name, **offer, **settings)
 
     @property
     def endpoint(self) -> Endpoint:
@@ -190,9 +183,19 @@ class LoadPlan:
         return self.endpoint.base_path + path
 
     @property
+    def rates(self) -> tuple[Piece, ...]:
+        """The pieces of an open loop that replays nothing: at least one."""
+        return self.pieces or (constant(self.rate_rps or 0.0, self.duration_s),)
+
+    @property
     def expected_requests(self) -> float | None:
         """Mean number of requests of an open loop; None for a closed one."""
         return None if self.rate_rps is None else self.rate_rps * self.duration_s
+
+    @property
+    def expected_texts(self) -> float | None:
+        """Mean number of texts of an open loop; None for a closed one."""
+        return None if self.rate_rps is None else self.rate_rps * self.duration_s * self.batch
 
     @property
     def proxy_credentials(self) -> str | None:
@@ -216,6 +219,8 @@ class LoadPlan:
         """Read what `to_json` wrote."""
         data = json.loads(text)
         data["stages"] = tuple(Stage(**stage) for stage in data["stages"])
+        data["pieces"] = tuple(Piece(**piece) for piece in data["pieces"])
+        data["kinds"] = {name: TextKind(**kind) for name, kind in data["kinds"].items()}
         data["headers"] = tuple((name, value) for name, value in data["headers"])
         return cls(**data)
 

@@ -64,7 +64,7 @@ def preflight(
             dim = vectors.dim
             if not vectors.unit_norm:
                 warnings.append(f"the embeddings of {name} texts are not of unit length")
-        warnings += source.shortages(plan.expected_requests)
+        warnings += source.shortages(plan.expected_texts)
         return Target(model, dim or 0, _info(client, plan), latency_s, tuple(warnings))
 
 

@@ -12,86 +12,127 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Self
 
 from slokit.core.arrivals import Arrivals
 from slokit.core.objective import parse_objective
-from slokit.core.units import parse_duration, parse_rate
+from slokit.core.rates import mean_rps
+from slokit.core.units import parse_duration
 from slokit.errors import UsageError
+from slokit.load.amount import Amount, read_amount
+from slokit.load.kinds import is_count, is_number, read_texts
 
 LOCAL_FOLDER: Final = "scenarios"
-CUSTOM_CLASS: Final = "custom"  # the text class of `--texts FILE`
-TEXT_CLASSES: Final = ("short", "medium", "long")
 PACKAGED_FOLDER: Final = Path(__file__).resolve().parents[2] / LOCAL_FOLDER  # beside `slokit`
+WIRE, LOCUST = CLIENTS = ("slokit", "locust")  # who sends: our wire client, or Locust's own
 MAX_BATCH: Final = 2048  # what the OpenAI API takes in one request
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """What load to offer. Exactly one of `rate`, `users` and `stages` sets how much.
+    """What load to offer. Exactly one of `rate`, `users`, `stages` and `replay` says how much.
 
-    `texts` maps text classes to weights; `slo` is judged when nobody asks for another.
-    `rate` is an open loop whose gaps follow `arrivals`. `users` is a closed loop: each
+    `texts` are weights of text classes, or classes of one's own (slokit.load.kinds); `slo`
+    is judged when nobody asks for another. `rate` is an open loop, constant or one of the
+    forms of slokit.core.rates, whose gaps follow `arrivals`. `users` is a closed loop: each
     user sends, waits for the answer and sends again, at the earliest `pacing` after the
-    last intended start. `stages` is a closed loop in steps of (users, duration).
+    last intended start. `stages` are steps of (users, duration) or (rate, duration), each
+    with a label as a third if it has one; constant ones are judged alone. `replay` is a
+    trace file (slokit.load.trace) beside the scenario, played `speed` times as fast.
     `batch` is texts a request; a share of `repeat_ratio` (0-1) of them was sent before.
+    `warmup` is left out of the verdict, "0s" for nothing; None: found by itself. With client
+    "locust" the users are those of the file, with Locust's own clients.
     """
 
-    texts: Mapping[str, float] = field(default_factory=lambda: {"short": 1.0})
+    texts: Mapping[str, Any] = field(default_factory=lambda: {"short": 1.0})
     rate: str | None = None
     duration: str | None = None
     slo: tuple[str, ...] = ()
     arrivals: str = "poisson"
     users: int | None = None
-    stages: tuple[tuple[int, str], ...] = ()
+    stages: tuple[tuple[Any, ...], ...] = ()
+    replay: str | None = None
+    speed: float = 1.0
     pacing: str | None = None
     batch: int = 1
     repeat_ratio: float = 0.0
+    warmup: str | None = None
+    client: str = WIRE
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant, before any load is sent."""
-        _check_texts(self.texts)
-        _check_amount(self)
+        read_texts(self.texts)
+        stages = self.amount.stages
         Arrivals.parse(self.arrivals)
+        if isinstance(self.slo, str):
+            raise UsageError(f"slo is {self.slo!r}: write a tuple of objectives, (..., )")
         for expression in self.slo:
             parse_objective(expression)
-        if self.pacing is not None:
-            parse_duration(self.pacing)
-        if not _is_count(self.batch) or self.batch > MAX_BATCH:
+        for text in (self.pacing, self.warmup):
+            if text is not None and text != "0s":
+                parse_duration(text)
+        if not is_number(self.speed) or not 0 < self.speed < math.inf:
+            raise UsageError(f"speed is {self.speed!r}: write a number > 0, 2 for twice as fast")
+        if not is_count(self.batch) or self.batch > MAX_BATCH:
             raise UsageError(f"batch is {self.batch!r}: write 1 to {MAX_BATCH} texts a request")
-        if not _is_number(self.repeat_ratio) or not 0 <= self.repeat_ratio < 1:
+        if not is_number(self.repeat_ratio) or not 0 <= self.repeat_ratio < 1:
             raise UsageError(f"repeat_ratio is {self.repeat_ratio!r}: write a share from 0 to < 1")
+        if self.client not in CLIENTS:
+            raise UsageError(f"client is {self.client!r}: write one of {', '.join(CLIENTS)}")
+        if self.client == LOCUST and (len(stages) != 1 or self.pacing is not None):
+            raise UsageError("Locust's own clients wait for answers: write users and duration only")
+
+    @cached_property
+    def amount(self) -> Amount:
+        """How much load, over time."""
+        return read_amount(
+            rate=self.rate,
+            users=self.users,
+            stages=self.stages,
+            replay=self.replay,
+            duration=self.duration,
+        )
 
     @property
     def loop(self) -> str:
         """`open` (a schedule that does not wait) or `closed` (users who do)."""
-        return "open" if self.rate is not None else "closed"
+        return self.amount.loop
 
     @property
     def rate_rps(self) -> float | None:
-        """Requests a second of an open loop; None for a closed one."""
-        return None if self.rate is None else parse_rate(self.rate)
+        """Mean requests a second of an open loop; None for a closed one, and for a replay."""
+        return mean_rps(self.amount.pieces) if self.amount.pieces else None
 
     @property
     def duration_s(self) -> float:
-        """Seconds of load, the sum of all stages."""
-        if self.stages:
-            return sum(parse_duration(length) for _, length in self.stages)
-        return parse_duration(self.duration or "")
+        """Seconds of load, the sum of all stages; of a replay at most."""
+        return self.amount.duration_s
 
     @property
     def pacing_s(self) -> float:
         """Seconds between two intended starts of one user; 0: as soon as the answer is in."""
-        return 0.0 if self.pacing is None else parse_duration(self.pacing)
+        return 0.0 if self.pacing in (None, "0s") else parse_duration(self.pacing or "")
+
+    @property
+    def warmup_s(self) -> float | None:
+        """Seconds that the verdict leaves out; None: found by itself."""
+        if self.warmup is None:
+            return None
+        return 0.0 if self.warmup == "0s" else parse_duration(self.warmup)
 
     @property
     def steps(self) -> tuple[tuple[int, float], ...]:
         """A closed loop as (users, seconds) a stage; empty for an open one."""
-        if self.users is not None:
-            return ((self.users, self.duration_s),)
-        return tuple((users, parse_duration(length)) for users, length in self.stages)
+        return tuple((stage.users, stage.duration_s) for stage in self.amount.stages)
+
+    def beside(self, folder: Path) -> Self:
+        """The same scenario with its trace found from `folder`."""
+        if self.replay is None:
+            return self
+        return replace(self, replay=str(folder / self.replay))
 
     def with_load(
         self, *, rate: str | None = None, users: int | None = None, duration: str | None = None
@@ -110,7 +151,7 @@ class Scenario:
                 )
             return replace(self, duration=duration or self.duration)
         length = duration or self.duration or f"{self.duration_s:.6f}s"
-        return replace(self, rate=rate, users=users, stages=(), duration=length)
+        return replace(self, rate=rate, users=users, stages=(), replay=None, duration=length)
 
 
 @dataclass(frozen=True)
@@ -126,55 +167,6 @@ class ScenarioFile:
     def summary(self) -> str:
         """The first line of the docstring."""
         return self.docstring.strip().partition("\n")[0]
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_mapping(value: object) -> bool:
-    return isinstance(value, Mapping)
-
-
-def _is_step(value: object) -> bool:
-    return isinstance(value, tuple) and len(value) == 2 and _is_count(value[0])
-
-
-def _check_texts(texts: Mapping[str, float]) -> None:
-    allowed = (*TEXT_CLASSES, CUSTOM_CLASS)
-    if not _is_mapping(texts) or not texts:
-        raise UsageError(f"texts is {texts!r}: write weights of {', '.join(allowed)}")
-    for name, weight in texts.items():
-        if name not in allowed:
-            raise UsageError(f"text class {name!r} is unknown: write one of {', '.join(allowed)}")
-        if not _is_number(weight) or not 0 < weight < math.inf:
-            raise UsageError(f"the weight of {name} is {weight!r}: write a number > 0")
-
-
-def _check_amount(scenario: Scenario) -> None:
-    given = [name for name in ("rate", "users", "stages") if getattr(scenario, name)]
-    if scenario.users == 0:
-        given.append("users")
-    if len(given) != 1:
-        raise UsageError(f"got {' and '.join(given) or 'none'} of rate, users, stages: write one")
-    if scenario.users is not None and not _is_count(scenario.users):
-        raise UsageError(f"users is {scenario.users!r}: write a whole number >= 1")
-    for step in scenario.stages:
-        if not _is_step(step):
-            raise UsageError(f"stage {step!r} cannot be read: write (users, duration): (10, '30s')")
-        parse_duration(step[1])
-    if scenario.stages and scenario.duration is not None:
-        raise UsageError("stages have their own durations: leave duration out")
-    if not scenario.stages and scenario.duration is None:
-        raise UsageError("duration is missing: write how long the load lasts: 60s")
-    if scenario.rate is not None:
-        parse_rate(scenario.rate)
-    if scenario.duration is not None:
-        parse_duration(scenario.duration)
 
 
 def find_scenario(name: str) -> Path:
@@ -223,7 +215,7 @@ def read_scenario(path: Path) -> ScenarioFile:
         raise UsageError(f"{path}:{line}: no valid Python: {error}") from error
     call = _scenario_call(tree, path)
     try:
-        scenario = Scenario(**_literal_arguments(call, path))
+        scenario = Scenario(**_literal_arguments(call, path)).beside(path.parent)
     except UsageError as error:
         raise UsageError(f"{path}:{call.lineno}: {error}") from error
     return ScenarioFile(path.stem, path, ast.get_docstring(tree) or "", scenario)

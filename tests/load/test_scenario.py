@@ -22,9 +22,11 @@ def open_loop(**changes):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        pytest.param({"rate": None}, "got none of rate, users, stages: write one", id="no load"),
         pytest.param(
-            {"users": 5}, "got rate and users of rate, users, stages: write one", id="two"
+            {"rate": None}, "got none of rate, users, stages, replay: write one", id="no load"
+        ),
+        pytest.param(
+            {"users": 5}, "got rate and users of rate, users, stages, replay: write one", id="two"
         ),
         pytest.param({"rate": "fast"}, "'fast' is no rate: write", id="rate"),
         pytest.param({"rate": None, "users": 0}, "users is 0: write a whole", id="no users"),

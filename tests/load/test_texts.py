@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from slokit.errors import UsageError
 from slokit.load.chinese import LENGTHS, grammar
 from slokit.load.chinese_words import WORDS
-from slokit.load.texts import FileTexts, TextSource, permuted
+from slokit.load.supplies import FileTexts, permuted
+from slokit.load.texts import TextSource
 
 HAN = re.compile(r"[\u4e00-\u9fff]+")
 
