@@ -1,13 +1,13 @@
-"""What a precision costs and gives: `python -m reference_server.fidelity`.
+"""What a precision, a student or pruning costs and gives: `python -m reference_server.fidelity`.
 
-Vectors of random Chinese texts in each precision against fp32, and the time of one pass.
+Vectors of random Chinese texts against those of the whole model in fp32, and the time of a pass.
 """
 
 import argparse
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +15,11 @@ import numpy as np
 
 from reference_server.directory import load_directory
 from reference_server.engines import Engine, Vectors
-from reference_server.engines.choice import Choice, create
+from reference_server.engines.choice import PRECISIONS, Choice, create
 from reference_server.errors import SetupError
 from reference_server.model import GTE_BASE_ZH, Model
 from reference_server.seeded import seeded_model
+from reference_server.surgery import cut
 from reference_server.tokenizer import Tokenizer
 
 CLASSES = {"short": 4, "medium": 20, "long": 50}
@@ -66,58 +67,123 @@ def _cosines(left: Vectors, right: Vectors) -> Vectors:
     return products
 
 
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way to compute: an engine's precision, on the model or on a part of it."""
+
+    precision: str
+    engine: str = "onnx"
+    layers: int = 0
+    pruning_ratio: float = 0.0
+
+    def __str__(self) -> str:
+        """Name it the way the settings do.
+
+        >>> print(Variant("int8"), "/", Variant("int8", layers=6))
+        onnx int8 / onnx int8 layers=6
+        """
+        layers = f" layers={self.layers}" if self.layers else ""
+        pruning = f" pruning_ratio={self.pruning_ratio:g}" if self.pruning_ratio else ""
+        return f"{self.engine} {self.precision}{layers}{pruning}"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print both tables; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m reference_server.fidelity", description=__doc__
-    )
-    parser.add_argument("--model", type=Path, metavar="DIR", help="default: the seeded base shape")
-    parser.add_argument("--texts", type=int, default=60, metavar="N", help="default: %(default)s")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="default: %(default)s")
-    parsed = parser.parse_args(arguments)
+    """Print the tables; returns the exit code."""
+    parsed = _parser().parse_args(arguments)
+    variants = [
+        Variant("fp32"),
+        Variant("int8"),
+        *(
+            Variant(precision, engine)
+            for engine in parsed.engine
+            for precision in PRECISIONS[engine, "cpu"]
+        ),
+        *(Variant("int8", layers=layers) for layers in parsed.layers),
+        *(Variant("int8", pruning_ratio=ratio) for ratio in parsed.pruning_ratio),
+    ]
     try:
         model = (
             load_directory(parsed.model, "model")
             if parsed.model
             else seeded_model("seeded-base", GTE_BASE_ZH, seed=0)
         )
+        engines = {str(each): _engine(model, each, parsed.threads) for each in variants}
     except SetupError as error:
         print(f"fidelity: {error}", file=sys.stderr)  # noqa: T201
         return 2
-    _report(model, parsed.texts, parsed.threads)
+    _print(
+        f"{model.origin}: {parsed.texts} texts of 4 to 50 characters, {parsed.threads} thread(s)"
+    )
+    _report(engines, _samples(model, parsed.texts))
     return 0
 
 
-def _report(model: Model, texts: int, threads: int) -> None:
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m reference_server.fidelity", description=__doc__
+    )
+    add = parser.add_argument
+    add("--model", type=Path, metavar="DIR", help="default: the seeded base shape")
+    add("--texts", type=int, default=60, metavar="N", help="default: %(default)s")
+    add("--threads", type=int, default=1, metavar="N", help="default: %(default)s")
+    add("--engine", choices=("torch",), action="append", default=[], help="another engine, too")
+    add("--layers", type=int, action="append", default=[], metavar="N", help="a student, too")
+    add("--pruning-ratio", type=float, action="append", default=[], metavar="R", help="pruned, too")
+    return parser
+
+
+def _engine(model: Model, variant: Variant, threads: int) -> Engine:
+    choice = Choice(variant.engine, variant.precision, "cpu")
+    return create(cut(model, variant.layers, variant.pruning_ratio), choice, threads)
+
+
+@dataclass(frozen=True, slots=True)
+class _Samples:
+    """Token ids: of all lengths, and of each class."""
+
+    mixed: list[list[int]]
+    classes: dict[str, list[list[int]]]
+
+
+def _samples(model: Model, texts: int) -> _Samples:
     tokenizer = Tokenizer(model.tokenizer, model.max_tokens, model.shape.vocabulary)
     rng = np.random.default_rng(0)
     sizes = rng.integers(CLASSES["short"], CLASSES["long"] + 1, texts)
-    samples = [tokenizer.encode(_text(rng, int(size))) for size in sizes]
-    engines = {
-        precision: create(model, Choice("onnx", precision, "cpu"), threads)
-        for precision in ("fp32", "int8")
+    return _Samples(
+        [tokenizer.encode(_text(rng, int(size))) for size in sizes],
+        {
+            name: [tokenizer.encode(_text(rng, size)) for _ in range(texts)]
+            for name, size in CLASSES.items()
+        },
+    )
+
+
+def _report(engines: Mapping[str, Engine], samples: _Samples) -> None:
+    """Print the agreement of each engine with the first, alone and in batches, and its time."""
+    exact = _alone(next(iter(engines.values())), samples.mixed)
+    _print("vectors against the first row's:")
+    for name, engine in engines.items():
+        for company, embed in (("alone", _alone), (f"in batches of {_BATCH}", _batched)):
+            near = agreement(exact, embed(engine, samples.mixed))
+            _print(
+                f"  {name:28} {company:15} centred cosine min {near.centred_cosine_min:.4f} mean "
+                f"{near.centred_cosine_mean:.4f}, raw min {near.raw_cosine_min:.4f}, "
+                f"top-1 {near.top1_ratio:.1%}"
+            )
+    _print("one text at a time, ms, P50 (min):")
+    times: dict[str, dict[str, list[float]]] = {
+        text_class: {name: [] for name in engines} for text_class in CLASSES
     }
-    exact = _alone(engines["fp32"], samples)
-    _print(f"{model.origin}: {texts} texts of 4 to 50 characters, {threads} thread(s)")
-    for name, vectors in (
-        ("fp32 in batches", _batched(engines["fp32"], samples)),
-        ("int8 alone", _alone(engines["int8"], samples)),
-        ("int8 in batches", _batched(engines["int8"], samples)),
-    ):
-        near = agreement(exact, vectors)
-        _print(
-            f"  {name:16} centred cosine min {near.centred_cosine_min:.4f} "
-            f"mean {near.centred_cosine_mean:.4f}, raw min {near.raw_cosine_min:.4f}, "
-            f"top-1 {near.top1_ratio:.1%}"
-        )
-    for text_class, size in CLASSES.items():
-        ids = [tokenizer.encode(_text(rng, size)) for _ in range(texts)]
-        times = {precision: _times_ms(engine, ids) for precision, engine in engines.items()}
+    for text_class, texts in samples.classes.items():
+        for ids in texts:  # in turns, so that a busy machine is busy for all of them
+            for name, engine in engines.items():
+                times[text_class][name].append(_time_ms(engine, ids))
+    for name in engines:
         shown = ", ".join(
-            f"{precision} P50 {statistics.median(each):.1f} ms (min {min(each):.1f})"
-            for precision, each in times.items()
+            f"{text_class} {statistics.median(each[name]):.1f} ({min(each[name]):.1f})"
+            for text_class, each in times.items()
         )
-        _print(f"  {text_class:6} {size:2} characters, one at a time, n = {texts}: {shown}")
+        _print(f"  {name:28} {shown}")
 
 
 def _text(rng: np.random.Generator, size: int) -> str:
@@ -133,13 +199,10 @@ def _batched(engine: Engine, texts: Sequence[list[int]]) -> Vectors:
     return np.concatenate([engine.embed(texts[start : start + _BATCH]) for start in starts])
 
 
-def _times_ms(engine: Engine, texts: Sequence[list[int]]) -> list[float]:
-    times = []
-    for ids in texts:
-        began = time.perf_counter()
-        engine.embed([ids])
-        times.append((time.perf_counter() - began) * 1e3)
-    return times
+def _time_ms(engine: Engine, ids: list[int]) -> float:
+    began = time.perf_counter()
+    engine.embed([ids])
+    return (time.perf_counter() - began) * 1e3
 
 
 def _print(line: str) -> None:

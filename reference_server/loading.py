@@ -18,7 +18,7 @@ from reference_server.scheduling import batch_limits
 from reference_server.seeded import seeded_model
 from reference_server.service import Service
 from reference_server.settings import Settings
-from reference_server.surgery import with_layers
+from reference_server.surgery import cut, with_layers
 from reference_server.tokenizer import Tokenizer
 from reference_server.work import Limits
 
@@ -33,7 +33,7 @@ _WARM_TEXTS = ("你好", "今天的天气怎么样", "这是一段用来预热�
 def load_service(options: Options, choice: Choice, metrics: Metrics) -> Service:
     """Load or seed the model, build the engine, run a few texts; raises SetupError."""
     began = time.perf_counter()
-    model = _load_model(options)
+    model = cut(_load_model(options), options.settings.layers, options.settings.pruning_ratio)
     tokenizer = Tokenizer(model.tokenizer, model.max_tokens, model.shape.vocabulary)
     engine = create(model, choice, options.threads)
     log.info("model loaded: %s in %.1f s", model.origin, time.perf_counter() - began)
@@ -104,6 +104,7 @@ def _describe(model: Model) -> dict[str, object]:
         "weights": model.origin,
         "dimension": shape.hidden,
         "layers": shape.layers,
+        "intermediate": shape.intermediate,
         "vocabulary": shape.vocabulary,
         "max_tokens": model.max_tokens,
         "pooling": model.pooling.value,

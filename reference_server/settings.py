@@ -31,6 +31,19 @@ class Settings:
         "arithmetic of the matrices; auto is int8 on onnx, fp16 on CUDA, else fp32",
         choices=("auto", "fp32", "fp16", "bf16", "int8"),
     )
+    layers: int = _setting(
+        0,
+        0,
+        "a student of so many of the model's layers, evenly spaced; 0 keeps all",
+        unit="layers",
+        bounds=(0, 1000),
+    )
+    pruning_ratio: float = _setting(
+        0.0,
+        0.0,
+        "share of the feed-forward neurons that is left out, the weakest ones",
+        bounds=(0, 0.95),
+    )
     batching: str = _setting(
         "off",
         "dynamic",

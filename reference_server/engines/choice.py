@@ -10,7 +10,7 @@ from reference_server.model import Model
 
 DEVICES = ("auto", "cpu", "cuda")
 
-_PRECISIONS = {
+PRECISIONS = {
     ("onnx", "cpu"): ("int8", "fp32"),
     ("onnx", "cuda"): ("fp32",),
     ("torch", "cpu"): ("fp32", "bf16"),
@@ -56,7 +56,7 @@ def choose(engine: str, precision: str, device: str, available: Available) -> Ch
         engine, device = with_cuda[0], "cuda"
     else:
         engine, device = ("onnx" if engine == "auto" else engine), "cpu"
-    allowed = _PRECISIONS[engine, device]
+    allowed = PRECISIONS[engine, device]
     if precision == "auto":
         precision = allowed[0]
     if precision not in allowed:

@@ -369,3 +369,10 @@ def test_importing_does_nothing() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert ended.returncode == 0, ended.stderr.decode()
+
+
+def test_a_part_of_the_model_is_served(start_server: Callable) -> None:
+    server = start_server(*TINY, "--set", "layers=1", "--set", "pruning_ratio=0.5").wait_ready()
+    info = server.client.get("/info").json()
+    assert (info["layers"], info["intermediate"], info["dimension"]) == (1, 64, 64)
+    assert server.client.post("/embedding", json={"text": "a"}).status_code == 200
