@@ -125,13 +125,15 @@ def _latency(objective: Objective, group: Group, look: Look) -> ObjectiveResult:
 def _end_with_margin(
     time_s: FloatArray, q: float, margin: gate.Margin, alpha: float
 ) -> float | None:
-    """The upper end of a quantile that passed by a wide margin: both halves are below it."""
-    at_limit = quantile_interval(time_s, q, margin.at_limit.n_eff, alpha)[1]
-    share = 1 - margin.at_third.allowed_ratio
-    at_third = quantile_interval(time_s, share, margin.at_third.n_eff, alpha)[1]
-    if at_limit is None or at_third is None:
-        return None
-    return max(at_limit, gate.MARGIN * at_third)
+    """The upper end of a quantile that passed by a wide margin: both halves keep below it."""
+    ends = (
+        (scale, quantile_interval(time_s, share, half.n_eff, alpha)[1])
+        for scale, share, half in (
+            (1.0, q, margin.at_limit),
+            (gate.MARGIN, 1 - margin.at_third.allowed_ratio, margin.at_third),
+        )
+    )
+    return max((scale * end for scale, end in ends if end is not None), default=None)
 
 
 def _errors(objective: Objective, group: Group, look: Look) -> ObjectiveResult:

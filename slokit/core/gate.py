@@ -24,7 +24,7 @@ from slokit.core.sequential import ONLY, Look
 MIN_EFFECTIVE_TO_PASS: Final = 60.0
 MARGIN: Final = 3.0  # the limit is this many times what nearly all requests take
 MIN_EFFECTIVE_WITH_MARGIN: Final = 20.0
-MIN_REQUESTS_WITH_MARGIN: Final = 300  # a stall that comes back may miss a shorter run
+MIN_REQUESTS_WITH_MARGIN: Final = 320  # a stall that comes back may miss a shorter run
 CAUTION_AT_LIMIT: Final = 2.0  # regular stalls scatter less between batches than they weigh
 MIN_EFFECTIVE_TO_FAIL: Final = 10.0
 MIN_CORRELATION: Final = 0.2  # below it the queue does not explain the latency

@@ -15,7 +15,9 @@ from slokit.core.gate import (
     further_requests,
     latency_inflation,
     weigh,
+    with_margin,
 )
+from slokit.core.sequential import ONLY, Look
 from slokit.core.steady import in_flight
 
 ALPHA = 0.05
@@ -227,3 +229,76 @@ def test_how_many_more(bad: int, total: int, e: float, low: int, high: int) -> N
 )
 def test_no_number_of_requests_helps(bad: int, total: int, e: float) -> None:
     assert further_requests(weigh(spread(bad, total), e, 1.0), ALPHA) is None
+
+
+def congested(n: int, slow_s: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Latencies around 3 ms that rise and fall slowly, up to `slow_s` more, and no queue."""
+    rng = np.random.default_rng(4)
+    wave = 1 + np.sin(np.arange(n) / n * 12 * np.pi)
+    return 0.002 * rng.exponential(1, n) + (0.0005 + slow_s) * wave, np.zeros(n, dtype=np.int64)
+
+
+def passes_by_margin(latency: np.ndarray, limit_s: float, e: float, look: Look = ONLY) -> bool:
+    bad = latency > limit_s
+    queue = np.zeros(len(latency), dtype=np.int64)
+    evidence = weigh(bad, e, latency_inflation(latency, bad, e, queue, look))
+    return with_margin(latency, bad, evidence, limit_s, look).pass_p <= look.alpha
+
+
+class TestMargin:
+    @pytest.mark.parametrize(
+        ("n", "limit_s", "e", "expected"),
+        [
+            pytest.param(341, 0.15, 0.05, True, id="far from the limit"),
+            pytest.param(319, 0.15, 0.05, False, id="too short: one stall may be missing"),
+            pytest.param(341, 0.010, 0.05, False, id="too near it"),
+            pytest.param(1496, 0.15, 0.002, False, id="P99.8: too few without a bad one"),
+            pytest.param(1497, 0.15, 0.002, True, id="just enough"),
+            pytest.param(1000, 0.15, 0.0, True, id="none allowed, none seen"),
+        ],
+    )
+    def test_a_quick_service_passes(
+        self, n: int, limit_s: float, e: float, *, expected: bool
+    ) -> None:
+        latency, _ = congested(n)
+        assert passes_by_margin(latency, limit_s, e) is expected
+
+    def test_the_inflation_alone_would_not_let_it_pass(self) -> None:
+        latency, queue = congested(341, slow_s=0.004)
+        bad = latency > 0.15
+        evidence = weigh(bad, 0.05, latency_inflation(latency, bad, 0.05, queue))
+        assert 20 <= evidence.n_eff < 60
+        assert evidence.pass_p == 1.0
+        assert with_margin(latency, bad, evidence, 0.15).pass_p <= ALPHA
+
+    def test_slow_requests_in_a_bunch_count_at_the_limit_itself(self) -> None:
+        """All but one stall are quick, so nothing is near the limit; the stall says no."""
+        latency, _ = congested(600)
+        latency[300:318] = 2.0
+        assert not passes_by_margin(latency, 0.15, 0.05)
+        assert passes_by_margin(np.delete(latency, np.s_[300:318]), 0.15, 0.05)
+
+    def test_a_look_asks_for_more(self) -> None:
+        latency, _ = congested(70)
+        rng = np.random.default_rng(3)
+        quick = rng.permutation(np.tile(latency, 5)[:330])
+        assert passes_by_margin(quick, 0.15, 0.02)
+        assert not passes_by_margin(quick, 0.15, 0.02, Look(1, 60))
+
+    @pytest.mark.parametrize(
+        ("third", "known"),
+        [pytest.param(0.0, True, id="quick"), pytest.param(0.4, False, id="too slow to hope")],
+    )
+    def test_how_many_more(self, *, third: float, known: bool) -> None:
+        latency = np.where(spread(int(400 * third), 400), 0.1, 0.001)
+        latency[:40] = 0.06
+        bad = latency > 0.15
+        margin = with_margin(latency, bad, weigh(bad, 0.05, 100.0), 0.15)
+        further = margin.further_requests(ALPHA)
+        assert (further is not None) == known
+        assert further is None or 1000 <= further <= 20_000
+
+    def test_no_number_helps_where_the_limit_itself_is_missed(self) -> None:
+        latency = np.where(spread(80, 400), 1.0, 0.001)
+        bad = latency > 0.15
+        assert with_margin(latency, bad, weigh(bad, 0.05, 2.0), 0.15).further_requests(0.05) is None

@@ -7,6 +7,7 @@ import pytest
 
 from slokit.core.objective import Metric, Objective, parse_objective
 from slokit.core.sample import Samples
+from slokit.core.sequential import ONLY, Look
 from slokit.core.steady import State
 from slokit.core.verdict import Judgement, Load, Stage, Verdict, judge
 
@@ -21,6 +22,7 @@ def verdict_on(
     warmup_s: float | None = 0,
     baseline: Samples | None = None,
     rate_rps: float | None = 100.0,
+    look: Look = ONLY,
 ) -> Judgement:
     n = len(samples)
     end_s = float(samples.due_s[-1]) if n else 0.0
@@ -30,6 +32,7 @@ def verdict_on(
         load or Load("open", rate_rps, n, n, end_s),
         warmup_s=warmup_s,
         baseline=baseline,
+        look=look,
     )
 
 
@@ -473,6 +476,13 @@ class TestTheGenerator:
             turned += verdicts[0] is not verdicts[1]
         assert turned >= 1
 
+    def test_a_queue_that_only_the_lag_built_makes_the_run_invalid(self, build: Build) -> None:
+        """Counted from due the in-flight count grows to 200; from sent it stays at 10."""
+        lag_s = np.linspace(0, 2, 2000)
+        judgement = verdict_on(build(lag_s + 0.1, lag_s=lag_s), "errors <= 5%")
+        assert judgement.verdict is Verdict.INVALID
+        assert "fail as users feel it, pass without the generator's own lag" in judgement.reasons[0]
+
     def test_a_slow_service_fails_however_late_the_generator(self, build: Build) -> None:
         judgement = verdict_on(build(np.full(2000, 0.5), lag_s=0.2), "p95 <= 150ms")
         assert (judgement.verdict, judgement.holds_on_service) == (Verdict.FAIL, True)
@@ -633,3 +643,78 @@ def test_a_steady_queue_keeps_its_analytic_promise(queue: Queue) -> None:
         assert low is not None
         assert high is not None
         assert low < true_p95_s < high
+
+
+class TestWideMargin:
+    """A quick, short run whose requests depend on each other too much for the plain test."""
+
+    @pytest.fixture
+    def quick(self, build: Build) -> Samples:
+        rng = np.random.default_rng(4)
+        wave = 1 + np.sin(np.arange(341) / 341 * 12 * np.pi)
+        return build(0.002 * rng.exponential(1, 341) + 0.004 * wave)
+
+    def test_it_passes_and_the_interval_says_so(self, quick: Samples) -> None:
+        judgement = verdict_on(quick, "p95 <= 150ms", "good(150ms) >= 95%")
+        p95, good = judgement.objectives
+        assert judgement.verdict is Verdict.PASS
+        assert 20 <= p95.n_eff < 60
+        assert "0 took more than a third of it" in p95.reason
+        assert p95.ci is not None
+        assert p95.ci[1] is not None
+        assert p95.value is not None
+        assert p95.value <= p95.ci[1] <= 0.15
+        assert good.ci is not None
+        assert good.ci[0] is not None
+        assert 0.95 <= good.ci[0] <= 1.0
+
+    def test_the_upper_end_is_the_smallest_limit_that_passes(self, quick: Samples) -> None:
+        [result] = verdict_on(quick, "p95 <= 150ms").objectives
+        assert result.ci is not None
+        assert result.ci[1] is not None
+        for factor, expected in ((1.02, Verdict.PASS), (0.98, Verdict.INCONCLUSIVE)):
+            limit = f"p95 <= {1000 * factor * result.ci[1]:.6f}ms"
+            assert verdict_on(quick, limit).verdict is expected, limit
+
+    def test_without_enough_evidence_it_says_what_is_missing(self, quick: Samples) -> None:
+        judgement = verdict_on(quick.where(quick.due_s < 2.5), "p95 <= 150ms")
+        [result] = judgement.objectives
+        assert result.verdict is Verdict.INCONCLUSIVE
+        assert result.more_requests is not None
+
+
+class TestLooks:
+    LOOK = Look(2, 5, until_s=10.0)
+
+    def test_only_what_was_due_by_then_counts(self, build: Build) -> None:
+        latency = np.concatenate([np.full(1001, 0.1), np.full(999, 9.9)])
+        judgement = verdict_on(build(latency), "p95 <= 5s", look=self.LOOK)
+        assert judgement.verdict is Verdict.PASS
+        assert judgement.judged.sum() == judgement.objectives[0].total == 1001
+        assert judgement.span_s == pytest.approx(10.0)
+        assert judgement.look == self.LOOK
+        assert judgement.reasons[-1] == "look 2 of 5, at 10 s: each may be wrong with chance 1 %"
+
+    def test_what_was_in_flight_at_the_stop_is_no_matter(self, build: Build) -> None:
+        outcome = np.where(np.arange(2000) < 1990, "ok", "interrupted")
+        samples = build(np.full(2000, 0.1), outcome=outcome)
+        assert verdict_on(samples, "p95 <= 5s", look=self.LOOK).warnings == ()
+        assert len(verdict_on(samples, "p95 <= 5s").warnings) == 1
+
+    def test_each_look_has_its_share_of_alpha_only(self, build: Build) -> None:
+        """35 of 1000 pass at 0.05; at 0.01 they do not."""
+        samples = build(scattered(1000, 35))
+        once = verdict_on(samples, "errors <= 5%", "good(150ms) >= 50%")
+        assert once.verdict is Verdict.PASS
+        errors = build(np.full(1000, 0.1), outcome=outcomes(1000, 33, "timeout"))
+        assert verdict_on(errors, "errors <= 5%").verdict is Verdict.PASS
+        [result] = verdict_on(errors, "errors <= 5%", look=Look(5, 5)).objectives
+        assert (result.verdict, result.confidence) == ("inconclusive", 0.99)
+        assert result.ci is not None
+        assert result.ci[1] is not None
+        assert result.ci[1] > 0.05
+
+    def test_stages_end_with_the_look(self, build: Build) -> None:
+        load = Load("open", 100.0, 2000, 2000, 20.0, (Stage(0.0, 20.0),))
+        judgement = verdict_on(build(np.full(2000, 0.1)), "p95 <= 5s", load=load, look=self.LOOK)
+        assert judgement.span_s == pytest.approx(10.0)
