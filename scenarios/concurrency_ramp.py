@@ -1,4 +1,4 @@
-"""Mixed texts from 1, 5, 10, 20 and 50 users, 30s each: how latency grows with concurrency.
+"""Mixed texts from more and more users: how latency grows with concurrency.
 
 Closed loop: each user waits for an answer before it sends again, so a slow service is
 asked less. Read it as a curve, and take the promise to your users from an open loop.

@@ -1,4 +1,4 @@
-"""Chinese texts of 50 characters at 30rps: a description of two clauses.
+"""Chinese texts of 50 characters: a description of two clauses.
 
 The compute of the model shows here first: batching without padding and precision move it.
 Open loop with Poisson arrivals; every text is sent once.

@@ -1,4 +1,4 @@
-"""Chinese texts of 20 characters at 50rps: one plain question.
+"""Chinese texts of 20 characters: one plain question.
 
 The everyday load of a search box: the figure most users will feel.
 Open loop with Poisson arrivals; every text is sent once.

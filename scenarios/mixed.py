@@ -1,4 +1,4 @@
-"""Short, medium and long texts, 60/30/10, at 50rps: traffic as a search service sees it.
+"""Short, medium and long texts, 60/30/10: traffic as a search service sees it.
 
 The objective on latency holds for each class by itself: a mean over all three would hide
 that a long text in a batch slows the short ones down. Compare with `short` alone to see it.

@@ -1,4 +1,4 @@
-"""Chinese texts of 4 characters at 50rps: search words, the length of a query.
+"""Chinese texts of 4 characters: search words, the length of a query.
 
 Mostly fixed cost: when short is slow and long is not, look at queueing, not at the model.
 Open loop with Poisson arrivals; every text is sent once.

@@ -32,15 +32,10 @@ def command(*, as_json: bool) -> None:
         (
             f.name,
             f.summary,
-            f.scenario.rate or _users(f.scenario.steps),
-            f"{f.scenario.duration_s:g} s",
+            f.scenario.amount.words,
+            f.scenario.duration or f"{f.scenario.duration_s:g}s",
             "; ".join(f.scenario.slo),
         )
         for f in files
     ]
     people().print(render_list("Scenarios", HEAD, rows, empty="no scenarios"))
-
-
-def _users(steps: tuple[tuple[int, float], ...]) -> str:
-    counts = [users for users, _ in steps]
-    return f"{min(counts)} to {max(counts)} users" if len(counts) > 1 else f"{counts[0]} users"

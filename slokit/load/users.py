@@ -6,6 +6,7 @@ the number of Locust users changes nothing: one dispatcher a process offers the 
 other users stand by. Locust's statistics round and decide nothing.
 """
 
+import inspect
 import os
 import random
 import resource
@@ -41,7 +42,9 @@ class EmbeddingUser(User):  # type: ignore[misc]
     def offer_load(self) -> None:
         """Start the dispatcher if this process has none; then stand by until Locust stops."""
         if EmbeddingUser._dispatcher is None:
-            EmbeddingUser._dispatcher = _Dispatcher(self.environment, type(self).scenario)
+            folder = Path(inspect.getfile(type(self))).parent
+            scenario = type(self).scenario.beside(folder)
+            EmbeddingUser._dispatcher = _Dispatcher(self.environment, scenario)
         gevent.sleep(_STAND_BY_S)
 
     @classmethod

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +51,32 @@ def open_loop(**changes):
         ),
         pytest.param(
             {"rate": None, "stages": ((1, "30s"),)}, "leave duration out", id="two durations"
+        ),
+        pytest.param(
+            {"rate": None, "duration": None, "stages": ((1, "30s"), ("5rps", "30s"))},
+            "stages hold both users and rates",
+            id="two loops",
+        ),
+        pytest.param(
+            {"rate": None, "duration": None, "stages": (("5rps", "30s", 3),)},
+            "stage ('5rps', '30s', 3) cannot be read",
+            id="a label that is none",
+        ),
+        pytest.param({"rate": 50}, "rate is 50: write it in quotes", id="rate as a number"),
+        pytest.param({"rate": None, "replay": "x.csv", "duration": None}, "duration is", id="play"),
+        pytest.param({"speed": 0}, "speed is 0: write a number > 0", id="no speed"),
+        pytest.param({"slo": "p95 <= 1ms"}, "slo is 'p95 <= 1ms': write a tuple", id="slo as text"),
+        pytest.param({"warmup": "5"}, "'5' is no duration", id="warm-up without unit"),
+        pytest.param({"client": "curl"}, "client is 'curl': write one of slokit, locust", id="who"),
+        pytest.param({"client": "locust"}, "write users and duration only", id="rate of Locust's"),
+        pytest.param({"texts": {"a": {"like": "b"}}}, "text class a is like 'b'", id="like what"),
+        pytest.param({"texts": {"a": {"of": 1}}}, "text class a: 'of' is unknown", id="key"),
+        pytest.param({"texts": {"all": {"like": "long"}}}, "'all' cannot be named", id="all"),
+        pytest.param(
+            {"texts": {"a": {"like": "long", "pool": 0}}}, "the pool of a is 0", id="empty pool"
+        ),
+        pytest.param(
+            {"texts": {f"c{i}": {"like": "long"} for i in range(51)}}, "holds 51 classes", id="51"
         ),
     ],
 )
@@ -148,12 +175,20 @@ def test_a_file_that_is_not_there(tmp_path):
 def test_the_packaged_scenarios(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = {file.name: file for file in all_scenarios()}
-    assert sorted(found) == ["concurrency_ramp", "long", "medium", "mixed", "short"]
+    names = "acceptance batch_input cache_probe cold_start concurrency_ramp long medium mixed"
+    assert sorted(found) == [*names.split(), "rate_ramp", "replay", "short", "soak", "spike"]
     assert found["short"].scenario.slo == ("p95 <= 150ms", "errors <= 0.2%")
     assert found["concurrency_ramp"].scenario.steps == tuple(
         (users, 30.0) for users in (1, 5, 10, 20, 50)
     )
-    assert all(file.summary.endswith(".") for file in found.values())
+    for file in found.values():
+        assert file.summary.endswith((".", "?"))
+        assert "rps" not in file.summary
+        assert len(file.docstring.splitlines()) >= 3  # what it offers, how to read it
+        assert file.scenario.slo
+    assert found["acceptance"].scenario.steps == ((50, 120.0),)
+    assert Path(found["replay"].scenario.replay).exists()
+    assert found["cold_start"].scenario.warmup_s == 0
 
 
 def test_a_local_scenario_hides_the_packaged_one(tmp_path, monkeypatch):
@@ -169,7 +204,7 @@ def test_a_local_scenario_hides_the_packaged_one(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        pytest.param("shrot", "did you mean 'short'? (known: concurrency_ramp, long", id="typo"),
+        pytest.param("shrot", "did you mean 'short'? (known: acceptance, batch", id="typo"),
         pytest.param("zzz", "unknown scenario 'zzz' (known: ", id="nothing near"),
         pytest.param("__init__", "unknown scenario '__init__'", id="not a scenario"),
         pytest.param("../short", "unknown scenario '../short'", id="a path without .py"),
