@@ -73,7 +73,7 @@ def app() -> None:
     slokit run short --host http://localhost:8000 --slo "p95 <= 150ms"
 
     Exit codes: 0 pass, 1 fail, 2 usage, 3 inconclusive, 4 generator invalid,
-    5 target unreachable, 70 internal error, 74 store, 130 interrupted.
+    5 target unreachable, 70 internal error, 74 store, 130 interrupted, 143 terminated.
     """
 
 

@@ -32,15 +32,15 @@ def print_json(document: Mapping[str, Any], *, line: bool = False) -> None:
     click.echo(text)
 
 
-def check_reports(paths: Iterable[str]) -> None:
+def check_reports(paths: Iterable[str], flag: str = "--report") -> None:
     """Refuse a report whose format its suffix does not tell, before any load is sent."""
     for path in paths:
         if Path(path).suffix not in REPORT_FORMATS:
             allowed = ", ".join(REPORT_FORMATS)
-            raise UsageError(f"--report {path}: the suffix names the format, one of {allowed}")
+            raise UsageError(f"{flag} {path}: the suffix names the format, one of {allowed}")
         folder = Path(path).parent
         if not folder.is_dir():
-            raise UsageError(f"--report {path}: there is no folder {folder}")
+            raise UsageError(f"{flag} {path}: there is no folder {folder}")
 
 
 def write_reports(

@@ -66,11 +66,15 @@ def comparison(base: "Run", candidate: "Run") -> dict[str, Any]:
     from slokit.core.comparison import compare
     from slokit.judging import Terms, weigh_run
     from slokit.report.document import build_comparison
+    from slokit.runs.journal import sample_files
 
+    loops = [run.manifest["load"]["loop"] for run in (base, candidate)]
+    if loops[0] != loops[1]:
+        raise UsageError(f"an open loop cannot be compared with a closed one: got {loops}")
     kept = []
     for run in (base, candidate):
-        samples = run.samples()
-        if not len(samples):
+        samples = run.samples() if sample_files(run.folder) else None
+        if samples is None or not len(samples):
             raise UsageError(f"run {run.run_id} holds no samples to compare")
         finding = weigh_run(run, Terms((), warmup_s=run.manifest.get("warmup_s")))
         kept.append(finding.judgement.samples(samples))

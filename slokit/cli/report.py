@@ -25,7 +25,7 @@ def command(*, run: str, paths: tuple[str, ...], runs: str | None) -> None:
     """Render RUN again: an id, the start or end of one, a path, or `latest`."""
     from slokit.runs.store import RunStore
 
-    check_reports(paths)
+    check_reports(paths, "--to")
     document = stored_document(RunStore.locate(runs).find(run))
     write_reports(document, paths, on_inconclusive="fail")
     for path in paths:

@@ -66,7 +66,8 @@ _HEAD = re.compile(r"\s*(?P<word>[A-Za-z]+)(?P<digits>\d+(?:\.\d+)?)?")
 _GOOD_LIMIT = re.compile(r"\s*\(\s*(?P<limit>[^()]*?)\s*\)")
 _CLASS = re.compile(r"\s*\[\s*(?P<name>[^\[\]]*?)\s*\]")
 _CLOCK = re.compile(r"\s*\(\s*(?P<clock>[^()]*?)\s*\)")
-_COMPARE = re.compile(r"\s*(?P<op><=|>=|<|>|==|=)")
+_COMPARE = re.compile(r"\s*(?P<op><=|>=|<|>|==|=|≤|≥)")
+_ASCII = {"≤": "<=", "≥": ">="}
 _BASELINE = re.compile(r"baseline(?:\s*\+\s*(?P<margin>\S+))?")
 _CLASS_NAME = re.compile(r"[\w.-]+")
 
@@ -235,9 +236,10 @@ def _read_scope(reader: _Reader, *, clock_allowed: bool = True) -> tuple[str | N
 def _read_operator(reader: _Reader, allowed: tuple[str, ...], example: str) -> str:
     start = reader.position
     match = reader.take(_COMPARE)
-    if match is None or match["op"] not in allowed:
+    operator = _ASCII.get(match["op"], match["op"]) if match else None
+    if operator is None or operator not in allowed:
         raise reader.refuse(" or ".join(allowed), example, start)
-    return match["op"]
+    return operator
 
 
 def _value(reader: _Reader, parse: Callable[[str], float], text: str, at: int) -> float:
@@ -246,11 +248,13 @@ def _value(reader: _Reader, parse: Callable[[str], float], text: str, at: int) -
     except UsageError as error:
         expected = str(error).partition(": write ")[2]
         what, _, example = expected.rpartition(": ")
+        if _CLASS.search(text):
+            what += " (a text class goes after the metric: p95[short] <= 150ms)"
         raise reader.refuse(what, example, at) from None
 
 
 def _tidy(text: str) -> str:
-    """Single spaces, and the word that says what it is about in lower case: P95 is p95."""
-    words = " ".join(text.split())
+    """Single spaces, plain operators, and the first word in lower case: P95 is p95."""
+    words = " ".join(text.split()).replace("≤", "<=").replace("≥", ">=")
     head = _HEAD.match(words)
     return words[: head.end()].lower() + words[head.end() :] if head else words

@@ -21,14 +21,14 @@ _SECONDS: Final = {
     "h": Fraction(3600),
     "d": Fraction(86_400),
 }
-_DURATION = re.compile(rf"(?:{_NUMBER}(?:us|ms|s|m|h|d))+")
-_DURATION_PART = re.compile(rf"({_NUMBER})(us|ms|s|m|h|d)")
+_DURATION_PART = re.compile(rf"({_NUMBER})\s?(us|ms|s|m|h|d)")
+_DURATION = re.compile(rf"(?:{_NUMBER}\s?(?:us|ms|s|m|h|d))+")
 _RATIO = re.compile(rf"({_NUMBER})\s*%")
 _RATE = re.compile(rf"({_NUMBER})\s*(?:rps|/s)?")
 
 
 def parse_duration(text: str) -> float:
-    """Seconds of a written duration such as `150ms`, `40s`, `1h30m`. Always > 0.
+    """Seconds of a written duration such as `150ms`, `150 ms`, `1h30m`. Always > 0.
 
     >>> parse_duration("150ms"), parse_duration("1m30s")
     (0.15, 90.0)

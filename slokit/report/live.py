@@ -135,11 +135,22 @@ class LiveView:
             self._console.print(Text(line(progress, self._total_s)), soft_wrap=True)
 
 
+def where(at_s: float, total_s: float) -> str:
+    """How far a run is; after its last arrival it waits for answers.
+
+    >>> where(12.0, 60.0), where(63.0, 60.0)
+    ('12 s of 60 s', '60 s of 60 s, waiting for answers')
+    """
+    if at_s <= total_s:
+        return f"{at_s:.0f} s of {total_s:.0f} s"
+    return f"{total_s:.0f} s of {total_s:.0f} s, waiting for answers"
+
+
 def line(progress: Progress, total_s: float) -> str:
     """The run in one line, for logs."""
     return " · ".join(
         (
-            f"{progress.at_s:.0f} s of {total_s:.0f} s",
+            where(progress.at_s, total_s),
             rate(progress.sent_rps),
             f"P95 ({RATE_WINDOW} s) {duration(progress.p95_s)}",
             f"in flight {count(progress.in_flight)}",
@@ -155,7 +166,7 @@ def block(progress: Progress, total_s: float, title: str, history: str) -> Rende
     head.add_row(
         Text(title, style="bold", overflow="ellipsis", no_wrap=True),
         ProgressBar(total=total_s or 1.0, completed=min(progress.at_s, total_s), width=24),
-        Text(f"{progress.at_s:.0f} s of {total_s:.0f} s · {left_s:.0f} s left", no_wrap=True),
+        Text(f"{where(progress.at_s, total_s)} · {left_s:.0f} s left", no_wrap=True),
     )
     errors = f"{count(progress.errors)} (dropped {count(progress.dropped)})"
     facts = (

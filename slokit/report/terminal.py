@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, Group, RenderResult
+from rich.measure import Measurement
 from rich.panel import Panel
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -85,7 +86,24 @@ def table(content: cells.Table, *, whole: tuple[int, ...] = ()) -> ConsoleRender
     for row in content.rows:
         lines.add_row(*(_cell(text) for text in row))
     note = [Text(content.note, style="dim")] if content.note else []
-    return Group(Text(content.title, style="bold"), lines, *note)
+    return Group(Text(content.title, style="bold"), _Fitting(lines, content), *note)
+
+
+class _Fitting:
+    """A table where it fits; where it would lose digits, each row as lines of its own."""
+
+    def __init__(self, lines: RichTable, content: cells.Table) -> None:
+        self._lines, self._content = lines, content
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if Measurement.get(console, options, self._lines).minimum <= options.max_width:
+            yield self._lines
+            return
+        head = self._content.head
+        for row in self._content.rows:
+            yield Text(row[0], style="bold", overflow="fold")
+            for name, text in zip(head[1:], row[1:], strict=True):
+                yield Text(f"  {name}: {' '.join(text.split())}", overflow="fold")
 
 
 def _verdict(document: Mapping[str, Any]) -> ConsoleRenderable:

@@ -58,6 +58,11 @@ class Run:
         """The run's name, unique in its store."""
         return str(self.manifest["run_id"])
 
+    @property
+    def is_running(self) -> bool:
+        """True while its load lasts."""
+        return self.manifest.get("status") == "running"
+
     def table(self) -> pa.Table:
         """Samples as stored, one row a request, ordered by due time."""
         return read_samples(self.folder)
@@ -130,7 +135,7 @@ class RunStore:
         return [Run.open(folder) for folder in sorted(found)]
 
     def find(self, name: str) -> Run:
-        """A run by id, by the start or end of one, by path, or `latest`.
+        """A run by id, by the start or end of one, by path, or `latest` (that is over).
 
         Raises UsageError when nothing or more than one run is meant.
         """
@@ -140,16 +145,21 @@ class RunStore:
             raise UsageError(f"there is no run at {name} (a run's folder holds {MANIFEST_FILE})")
         ids = sorted(path.parent.name for path in self.root.glob(f"*/{MANIFEST_FILE}"))
         if name == LATEST and ids:
-            return Run.open(self.root / ids[-1])
+            over = (run for run in map(self._open, reversed(ids)) if not run.is_running)
+            return next(over, self._open(ids[-1]))
         hits = [i for i in ids if i == name] or [
             i for i in ids if i.startswith(name) or i.endswith(name)
         ]
         if len(hits) == 1:
-            return Run.open(self.root / hits[0])
+            return self._open(hits[0])
         if hits:
-            raise UsageError(f"{name!r} fits {len(hits)} runs in {self.root}: {', '.join(hits)}")
+            some = ", ".join(hits[-3:])
+            raise UsageError(f"{name!r} fits {len(hits)} runs in {self.root}, the newest {some}")
         known = f"the newest is {ids[-1]}" if ids else "it holds none yet"
         raise UsageError(f"no run {name!r} in {self.root} ({known}); slokit runs list shows all")
+
+    def _open(self, run_id: str) -> Run:
+        return Run.open(self.root / run_id)
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:

@@ -126,6 +126,19 @@ def test_compare_without_a_common_class_is_refused(slokit, stored_run):
     assert (result.code, "holds no samples to compare" in result.err) == (2, True)
 
 
+def test_compare_refuses_an_open_loop_with_a_closed_one(slokit, stored_run):
+    base, other = stored_run(), stored_run(1, loop="closed")
+    result = slokit("compare", base.run_id, other.run_id)
+    assert (result.code, "cannot be compared" in result.err) == (2, True)
+
+
+def test_compare_refuses_a_run_that_failed_before_any_load(slokit, stored_run):
+    base, failed = stored_run(), stored_run(1)
+    (failed.folder / "samples-0.parquet").unlink()
+    result = slokit("compare", base.run_id, failed.run_id)
+    assert (result.code, "holds no samples to compare" in result.err) == (2, True)
+
+
 def test_report_renders_a_stored_verdict_again(slokit, stored_run, tmp_path):
     run = stored_run()
     document = json.loads(slokit("judge", run.run_id, *SLO, "--json").out)

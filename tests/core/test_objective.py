@@ -124,6 +124,16 @@ def test_every_advertised_form_is_read(form: str) -> None:
     assert parse_objective(form).expr == form
 
 
+def test_operators_as_people_paste_them() -> None:
+    assert parse_objective("P95 ≤ 150 ms") == parse_objective("p95 <= 150 ms")
+    assert parse_objective("rps ≥ 50") == parse_objective("rps >= 50")
+
+
+def test_a_class_in_the_wrong_place_is_told_the_right_one() -> None:
+    with pytest.raises(ExpressionError, match=r"a text class goes after the metric"):
+        parse_objective("p95 <= 150ms[short]")
+
+
 def test_quantile_and_good_are_one_statement() -> None:
     """The same limit, the same allowed share, to the last bit."""
     quantile, good = parse_objective("p95 <= 150ms"), parse_objective("good(150ms) >= 95%")

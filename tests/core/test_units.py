@@ -19,6 +19,7 @@ from slokit.errors import UsageError
         pytest.param("2d", 172_800.0, id="days"),
         pytest.param(" 0.5s ", 0.5, id="fraction and spaces"),
         pytest.param("0.1s", 0.1, id="no float dust"),
+        pytest.param("150 ms", 0.15, id="a space before the unit"),
     ],
 )
 def test_duration(text: str, seconds: float) -> None:

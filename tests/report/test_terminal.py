@@ -163,3 +163,13 @@ def test_a_name_to_be_copied_is_never_broken() -> None:
 
 def test_an_empty_list_says_what_to_do() -> None:
     assert shown(terminal.render_list("Runs", ("run",), [], empty="none yet")) == "none yet\n"
+
+
+@pytest.mark.parametrize("width", [30, 40, 50, 60, 80, 120])
+def test_no_digit_is_lost_in_a_narrow_terminal(run_document, width) -> None:
+    """Where a table does not fit, each row is written out under its name."""
+    text = " ".join(
+        shown(terminal.render_run(run_document()), width=width).replace("\u202f", "").split()
+    )
+    for number in ("95.2", "1500", "38.2", "2.10", "3.38x", "0.04 %"):
+        assert number in text, number

@@ -65,6 +65,7 @@ def test_closing_compacts_samples_and_ticks(store):
 def test_lookup_by_id_prefix_suffix_path_and_latest(store):
     first = store.create("short", WHEN, {})
     second = store.create("long", WHEN.replace(minute=16), {})
+    second.update(status="failed")
     names = [first.run_id, "20261120T101500", first.run_id[-9:], str(first.folder)]
     assert {store.find(name).run_id for name in names} == {first.run_id}
     assert store.find("latest").run_id == second.run_id
@@ -84,6 +85,14 @@ def test_lookup_that_means_no_run_or_several(store, name, message):
     store.create("long", WHEN, {})
     with pytest.raises(UsageError, match=message):
         store.find(name)
+
+
+def test_the_latest_run_is_one_that_is_over(store):
+    first = store.create("short", WHEN, {})
+    running = store.create("short", WHEN.replace(minute=16), {})
+    assert store.find("latest").run_id == running.run_id  # there is no other
+    first.update(status="complete")
+    assert store.find("latest").run_id == first.run_id
 
 
 def test_an_empty_store_says_so(store):
