@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
-from itertools import accumulate, pairwise
 from os import cpu_count
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +24,7 @@ from slokit.judging import Terms, document_of, weigh_run
 from slokit.load.launcher import STOP_GRACE_S, LoadProcess, launch
 from slokit.load.plan import LoadPlan
 from slokit.load.preflight import preflight
+from slokit.load.schedule import judged_stages
 from slokit.looks import Lookout
 from slokit.report.document import build_document
 from slokit.runs.store import Run, RunStore
@@ -51,9 +51,23 @@ class Order:
 
     @property
     def offer(self) -> Offer:
-        """The load as far as it bears on what can be decided."""
+        """The whole load as far as it bears on what can be decided."""
         plan = self.plan
         return Offer(plan.rate_rps, plan.duration_s, plan.mix, self.terms.warmup_s)
+
+    @property
+    def stage_offers(self) -> tuple[tuple[str, Offer], ...]:
+        """Label and load of each stage that is judged by itself; none where there is one load."""
+        return tuple(
+            (
+                stage.label,
+                replace(
+                    self.offer, rate_rps=stage.rate_rps, duration_s=stage.end_s - stage.start_s
+                ),
+            )
+            for stage in judged_stages(self.plan)
+            if stage.constant
+        )
 
     @property
     def look_times_s(self) -> tuple[float, ...]:
@@ -216,7 +230,7 @@ def manifest_of(order: Order) -> dict[str, Any]:
             "rate_rps": plan.rate_rps,
             "users": max((stage.users for stage in plan.stages), default=None),
             "duration_s": plan.duration_s,
-            "stages": stages_of(plan),
+            "stages": [stage._asdict() for stage in judged_stages(plan)],
             "pacing_s": plan.pacing_s,
             "batch": plan.batch,
             "mix": dict(plan.mix),
@@ -245,21 +259,6 @@ def manifest_of(order: Order) -> dict[str, Any]:
         "git_commit": _git_commit(),
         "machine": f"{platform.machine()}, {cpu_count()} CPUs, {platform.system()}",
     }
-
-
-def stages_of(plan: LoadPlan) -> list[dict[str, Any]]:
-    """Stages of a closed loop with more than one step, as core.judgement.Stage fields."""
-    if len(plan.stages) < 2:
-        return []
-    edges = accumulate((stage.duration_s for stage in plan.stages), initial=0.0)
-    return [
-        {"start_s": start, "end_s": end, "label": _users(stage.users)}
-        for stage, (start, end) in zip(plan.stages, pairwise(edges), strict=True)
-    ]
-
-
-def _users(count: int) -> str:
-    return "1 user" if count == 1 else f"{count} users"
 
 
 def _git_commit() -> str | None:

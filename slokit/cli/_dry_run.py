@@ -16,29 +16,27 @@ DEFAULT_WARMUP_TOLD: Final = "automatic: at least 5 s and 50 requests"
 
 def print_plan(order: "Order", *, as_json: bool) -> None:
     """The dry run: on stdout, for people or as one JSON document."""
-    from slokit.core.wording import forecast
     from slokit.measure import manifest_of
 
     facts = manifest_of(order)
     expected = _prospects(order)
     if as_json:
-        print_json(facts | {"prospects": [_facts(prospect) for prospect in expected]})
+        found = [{"stage": stage, **_facts(prospect)} for stage, prospect in expected]
+        print_json(facts | {"prospects": found})
         return
     for line in plan_lines(facts):
         click.echo(line)
-    for prospect in expected:
+    for stage, prospect in expected:
         mark = "  " if prospect.can_pass else "! "
-        click.echo(f"{mark}{forecast(prospect)}")
+        click.echo(mark + _sentence(stage, prospect))
     click.echo("no load was sent (--dry-run)")
 
 
 def warn_of_the_impossible(order: "Order") -> None:
     """One line on stderr for each objective that no service could pass with this load."""
-    from slokit.core.wording import forecast
-
-    for prospect in _prospects(order):
+    for stage, prospect in _prospects(order):
         if not prospect.can_pass:
-            click.echo(f"warning: {forecast(prospect)}", err=True)
+            click.echo(f"warning: {_sentence(stage, prospect)}", err=True)
 
 
 def plan_lines(facts: Mapping[str, Any]) -> list[str]:
@@ -68,12 +66,26 @@ def plan_lines(facts: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _prospects(order: "Order") -> "tuple[Prospect, ...]":
+def _prospects(order: "Order") -> "list[tuple[str | None, Prospect]]":
+    """What can be decided, with the label of the stage where the load has several."""
     from slokit.core.evidence import prospects
     from slokit.core.sequential import Look
 
     planned = len(order.look_times_s)
-    return prospects(order.terms.objectives, order.offer, Look(planned, planned))
+    last = Look(planned, planned)
+    return [
+        (stage, prospect)
+        for stage, offer in order.stage_offers or ((None, order.offer),)
+        for prospect in prospects(order.terms.objectives, offer, last)
+    ]
+
+
+def _sentence(stage: str | None, prospect: "Prospect") -> str:
+    from slokit.core.wording import forecast
+
+    if stage is None:
+        return forecast(prospect)
+    return f"{stage}: {forecast(prospect, longer='a stage of ')}"
 
 
 def _facts(prospect: "Prospect") -> dict[str, Any]:

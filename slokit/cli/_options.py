@@ -191,14 +191,21 @@ class Options:
 
     def _lasting(self, scenario: "Scenario") -> "Scenario":
         """The scenario laid out for the longest that `--until-conclusive` may take."""
+        from slokit.load.scenario import LOCUST
+
         if not self.until_conclusive:
             if self.max_duration is not None:
                 raise UsageError(f"--max-duration {self.max_duration}: give --until-conclusive too")
             return scenario
-        if scenario.stages:
+        amount = scenario.amount
+        if len(amount.pieces + amount.stages) != 1 or not all(p.is_constant for p in amount.pieces):
             raise UsageError(
-                "--until-conclusive: a scenario in stages is judged at its end only "
+                "--until-conclusive: a load that changes is judged at its end only "
                 "(give --rate or --users for one constant load)"
+            )
+        if scenario.client == LOCUST:
+            raise UsageError(
+                "--until-conclusive: what Locust's own clients have in flight is not known"
             )
         longest_s = PATIENCE * scenario.duration_s
         if self.max_duration is not None:

@@ -68,7 +68,7 @@ def build_order(options: Options) -> "Order":
     base = RunStore.locate(options.runs).find(options.baseline) if options.baseline else None
     terms = Terms.read(
         slo,
-        warmup_s=options.warmup_s,
+        warmup_s=scenario.warmup_s if options.warmup is None else options.warmup_s,
         on_inconclusive=options.on_inconclusive,
         baseline=base.samples() if base else None,
     )

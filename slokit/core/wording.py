@@ -103,8 +103,8 @@ def looked(look: Look) -> tuple[str, ...]:
     return (f"look {look.number} of {look.planned}{when}: each may be wrong with chance {error}",)
 
 
-def forecast(prospect: Prospect) -> str:
-    """What a planned load can say about one objective on one class."""
+def forecast(prospect: Prospect, longer: str = "--duration ") -> str:
+    """What a planned load can say about one objective on one class; `longer` says what would do."""
     name = prospect.text_class
     expr = prospect.objective.expr
     head = f"{expr}: " if f"[{name}]" in expr else f"{expr} [{name}]: "
@@ -112,7 +112,7 @@ def forecast(prospect: Prospect) -> str:
         return head + _forecast_closed(prospect)
     planned = f"about {count(prospect.requests)} requests after the warm-up"
     if not prospect.can_pass:
-        return f"{head}{planned}; {cannot_pass(prospect)}"
+        return f"{head}{planned}; {_cannot_pass(prospect, longer)}"
     if prospect.most_inflation is None:
         return f"{head}{planned}; {_forecast_of_count(prospect)}"
     text = f"{head}{planned}; without a slow one they pass {_reach(prospect.most_inflation)}"
@@ -122,17 +122,17 @@ def forecast(prospect: Prospect) -> str:
         near = seconds(prospect.objective.limit_s / MARGIN)
         text += f", where nearly all take less than {near} {_reach(prospect.wide_inflation)}"
     if reach < USUAL_INFLATION and prospect.usual_s is not None:
-        text += f"; a busier service wants --duration {digits(prospect.usual_s)}s"
+        text += f"; a busier service wants {longer}{math.ceil(prospect.usual_s)}s"
     return text
 
 
-def cannot_pass(prospect: Prospect) -> str:
+def _cannot_pass(prospect: Prospect, longer: str) -> str:
     """Why not even a perfect service would pass, and what would help."""
     if prospect.duration_s is None:
         return "the load has no request of this class"
     return (
         f"that cannot pass, even if all are good: {count(prospect.needed)} are needed, "
-        f"--duration {math.ceil(prospect.duration_s)}s or more"
+        f"{longer}{math.ceil(prospect.duration_s)}s or more"
     )
 
 

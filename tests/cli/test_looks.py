@@ -178,14 +178,34 @@ def test_refused_before_any_load(slokit, words, message):
     assert (result.code, message in result.err) == (2, True), result.err
 
 
-def test_stages_are_refused(slokit, tmp_path):
-    Path("steps.py").write_text(
+@pytest.mark.parametrize(
+    ("scenario", "message"),
+    [
+        pytest.param('stages=((5, "10s"), (10, "10s"))', "a load that changes", id="users"),
+        pytest.param('stages=(("5rps", "9s"), ("9rps", "9s"))', "a load that changes", id="rates"),
+        pytest.param('rate="5rps to 9rps", duration="9s"', "a load that changes", id="ramp"),
+        pytest.param('users=1, duration="9s", client="locust"', "is not known", id="locust"),
+    ],
+)
+def test_a_load_without_looks_is_refused(slokit, scenario, message):
+    Path("own.py").write_text(
         "from slokit.load.scenario import Scenario\n"
-        'SCENARIO = Scenario(stages=((5, "10s"), (10, "10s")), slo=("p95 <= 1s",))\n'
+        f'SCENARIO = Scenario({scenario}, slo=("p95 <= 1s",))\n'
     )
-    result = slokit("run", "steps.py", "--host", "http://127.0.0.1:1", "--until-conclusive")
-    assert result.code == 2
-    assert "--until-conclusive: a scenario in stages is judged at its end only" in result.err
+    result = slokit("run", "own.py", "--host", "http://127.0.0.1:1", "--until-conclusive")
+    assert (result.code, message in result.err) == (2, True), result.err
+
+
+def test_each_stage_has_a_forecast_of_its_own(slokit):
+    Path("own.py").write_text(
+        "from slokit.load.scenario import Scenario\n"
+        'SCENARIO = Scenario(stages=(("50rps", "20s", "calm"), ("9rps", "10s", "few")), \n'
+        '    texts={"short": 1}, slo=("p95 <= 1s",))\n'
+    )
+    result = slokit("run", "own.py", "--host", "http://127.0.0.1:1", "--dry-run")
+    assert "  calm: p95 <= 1s [short]: about 750 requests after the warm-up" in result.out
+    assert "! few: p95 <= 1s [short]: about 40 requests after the warm-up" in result.out
+    assert "60 are needed, a stage of 13s or more" in result.out
 
 
 def test_a_dry_run_tells_the_looks_and_what_can_be_decided(slokit):
