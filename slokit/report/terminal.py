@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, Group, RenderResult
-from rich.measure import Measurement
 from rich.panel import Panel
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -28,6 +27,8 @@ _STYLES: Final = {
     "EQUIVALENT": "bold",
     "NO": "bold red",
 }
+
+_GAP = 2  # columns between two columns
 
 
 def render_run(document: Mapping[str, Any]) -> ConsoleRenderable:
@@ -74,7 +75,9 @@ def table(content: cells.Table, *, whole: tuple[int, ...] = ()) -> ConsoleRender
 
     Numbers and the `whole` columns (names to be copied) are never broken over lines.
     """
-    lines = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold underline")
+    lines = RichTable(
+        box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold underline"
+    )
     for index, name in enumerate(content.head):
         words = index in content.words
         lines.add_column(
@@ -96,14 +99,24 @@ class _Fitting:
         self._lines, self._content = lines, content
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        if Measurement.get(console, options, self._lines).minimum <= options.max_width:
+        if self._least_width() <= options.max_width:
             yield self._lines
             return
         head = self._content.head
         for row in self._content.rows:
             yield Text(row[0], style="bold", overflow="fold")
             for name, text in zip(head[1:], row[1:], strict=True):
-                yield Text(f"  {name}: {' '.join(text.split())}", overflow="fold")
+                yield Text(f"  {name}: {text}".replace("\n", " "), overflow="fold")
+
+    def _least_width(self) -> int:
+        """Columns in which nothing would be cut: whole lines of numbers, whole words of text."""
+        width = 0
+        texts = zip(self._content.head, *self._content.rows, strict=True)
+        for column, column_texts in zip(self._lines.columns, texts, strict=True):
+            split = str.splitlines if column.no_wrap else str.split
+            pieces = [piece for cell in column_texts for piece in split(cell)]
+            width += max(map(cell_len, pieces), default=0) + _GAP
+        return width - _GAP
 
 
 def _verdict(document: Mapping[str, Any]) -> ConsoleRenderable:
