@@ -1,191 +1,166 @@
-"""How fast can one core send on time? slokit's wire client beside Locust's FastHttpUser.
+"""What one core can send: slokit's wire client beside Locust's FastHttpUser and wrk.
 
-Both run in real Locust, one process on one core, and follow the same Poisson schedule
-against a server on another core that answers at once with the same 9.3 KB. A rate counts
-as held when P99 of the lag (sent - due) is within 2 ms, all answers are good and nothing
-was dropped, in one of two attempts; how late this machine wakes a process that only
-sleeps is printed first, for nothing can be better than that. slokit records every sample
-to disk while it does so; Locust keeps its own statistics. Printed are the highest rates
-held, the CPU time a request costs each client, and the ratios; the latter is the steadier
-figure where others use the machine at the same time.
+A server on one core answers everything at once with the same 9.6 KB (slokit.load.null_server);
+the clients take turns on another core, so each ratio is of neighbours in time. slokit runs in
+real Locust and records every sample to disk; Locust keeps its own statistics; wrk only counts.
 
-    python benchmarks/generator.py [--rates 500,1000,2000,...] [--seconds 4] [--repeats 3]
+1. Closed loop, 32 connections, as fast as it goes: requests a second of wall time and of the
+   client's own CPU time. The latter is the steadier figure where others use the machine too.
+2. Open loop, Poisson: P99 of the lag (sent - due) of slokit, dropped and bad answers. How late
+   the machine wakes a process that only sleeps stands beside it: nothing can be better.
+3. What recording costs: a row packed and journalled, in microseconds a sample.
+
+    python benchmarks/generator.py [--seconds 4] [--repeats 3] [--rates 5000,20000]
 """
 
 import argparse
-import asyncio
 import json
 import os
+import re
+import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
-from slokit.core.arrivals import Arrivals, due_times
+from slokit.conventions import SAMPLE_COLUMNS
 from slokit.load.launcher import launch
+from slokit.load.null_server import null_server
 from slokit.load.plan import LoadPlan
 from slokit.load.precise import Alarm
+from slokit.load.recorder import Recorder
 from slokit.load.scenario import PACKAGED_FOLDER, Scenario
 from slokit.runs.journal import read_samples
 
-LAG_LIMIT_MS: Final = 2.0
-BODY: Final = json.dumps(
-    {"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": [0.03125] * 1024}]}
-).encode()
-ANSWER: Final = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY
-
+CONNECTIONS: Final = 32
 FAST_USER: Final = """
-import json, sys, time
+import json, os, time
 import gevent
-from locust import FastHttpUser, task
+from locust import FastHttpUser, constant, events, task
 
-ORDERS = json.load(open("orders.json"))
+BODY = {"model": "m", "input": "\\u5317\\u4eac\\u5929\\u6c14", "encoding_format": "float"}
 
 
 class Fast(FastHttpUser):
-    concurrency = 1000
+    wait_time = constant(0)
 
     @task
-    def offer(self):
-        lags_ms, flights = [], []
-        body = {"model": "m", "input": "\\u5317\\u4eac\\u5929\\u6c14", "encoding_format": "float"}
+    def embed(self):
+        self.client.post("/v1/embeddings", json=BODY)
 
-        def send(due):
-            lags_ms.append((time.monotonic() - due) * 1000)
-            with self.client.post("/v1/embeddings", json=body, catch_response=True) as answer:
-                if answer.status_code == 200 and answer.content:
-                    answer.success()
 
-        start, cpu_s = time.monotonic() + 0.05, time.process_time()
-        for due_s in ORDERS["due_s"]:
-            pause_s = start + due_s - time.monotonic()
-            gevent.sleep(max(0.0, pause_s))
-            flights.append(gevent.spawn(send, start + due_s))
-        gevent.joinall(flights)
-        failures = self.environment.stats.total.num_failures
-        result = {"lags_ms": lags_ms, "bad": failures, "cpu_s": time.process_time() - cpu_s}
-        json.dump(result, open("result.json", "w"))
-        self.environment.runner.quit()
+@events.test_start.add_listener
+def begin(environment, **_):
+    def now():
+        total = environment.stats.total
+        return time.monotonic(), time.process_time(), total.num_requests - total.num_failures
+
+    def measure():
+        gevent.sleep(1)
+        before = now()
+        gevent.sleep(float(os.environ["SECONDS"]))
+        json.dump([after - start for start, after in zip(before, now())], open("out.json", "w"))
+        environment.runner.quit()
+
+    gevent.spawn(measure)
+"""
+LUA: Final = """
+wrk.method = "POST"
+wrk.body = '{"model": "m", "input": "\\xe5\\x8c\\x97\\xe4\\xba\\xac", "encoding_format": "float"}'
+wrk.headers["Content-Type"] = "application/json"
 """
 
 
-class NullServer(asyncio.Protocol):
-    """Answers each request at once; what was asked is not looked at beyond its length."""
+@dataclass(frozen=True)
+class Speed:
+    """Requests a second, of wall time and of the client's CPU time."""
 
-    def __init__(self) -> None:
-        self.data = b""
-
-    def connection_made(self, transport: Any) -> None:
-        """Remember where to answer."""
-        self.transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        """Answer as soon as head and body are in."""
-        self.data += data
-        head, separator, body = self.data.partition(b"\r\n\r\n")
-        at = head.lower().find(b"content-length: ")
-        if separator and len(body) >= int(head[at + 16 :].split(b"\r\n", 1)[0]):
-            self.data = b""
-            self.transport.write(ANSWER)
-
-
-async def serve() -> None:
-    """Serve until killed; the port goes to standard output."""
-    server = await asyncio.get_running_loop().create_server(NullServer, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
-
-
-@contextmanager
-def null_server(core: int) -> Iterator[str]:
-    """The null server in a process of its own, pinned; gives its address."""
-    command = [sys.executable, __file__, "--serve"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        os.sched_setaffinity(server.pid, {core})
-        try:
-            yield f"http://127.0.0.1:{int(server.stdout.readline()) if server.stdout else 0}"
-        finally:
-            server.kill()
+    rps: float
+    rps_of_cpu: float
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """One run: P99 of the lag, bad answers, and CPU microseconds a request."""
+class Timing:
+    """An open loop: rate achieved, P99 of the lag, and what went wrong."""
 
+    rps: float
     lag_p99_ms: float
+    dropped: int
     bad: int
-    cpu_us: float
-
-    @property
-    def held(self) -> bool:
-        """Everything left on time and came back well."""
-        return self.lag_p99_ms <= LAG_LIMIT_MS and self.bad == 0
+    cpu_ratio: float
 
 
-def wire(url: str, rate_rps: int, seconds: float, core: int) -> Attempt:
-    """The client of slokit itself."""
+def slokit_load(url: str, seconds: float, core: int, **load: object) -> tuple[np.ndarray, ...]:
+    """One run of slokit's own client: (due, end, lag, outcome, CPU ratio a second)."""
     with tempfile.TemporaryDirectory() as folder:
-        scenario = Scenario(rate=f"{rate_rps}rps", duration=f"{seconds}s")
+        scenario = Scenario(duration=f"{seconds:g}s", **load)  # type: ignore[arg-type]
         plan = LoadPlan.of(scenario, name="short", run_id="b", run_dir=folder, url=url, seed=1)
-        with launch(plan, PACKAGED_FOLDER / "short.py", cpus={core}) as load:
-            load.wait()
-            if load.failure is not None:
-                raise load.failure
-            ticks = load.ticks()
-        table = read_samples(Path(folder))
-        lags_ms = table["lag_ns"].drop_null().to_numpy() / 1e6
-        bad = sum(outcome != "ok" for outcome in table["outcome"].to_pylist())
-        ends_s = [0.0, *(tick["t_s"] for tick in ticks)]
-        spent_s = sum(
-            tick["cpu_ratio"] * (end_s - start_s)
-            for tick, start_s, end_s in zip(ticks, ends_s, ends_s[1:], strict=False)
-        )
-        return Attempt(float(np.percentile(lags_ms, 99)), bad, spent_s / len(lags_ms) * 1e6)
+        with launch(plan, PACKAGED_FOLDER / "short.py", cpus={core}) as process:
+            process.wait()
+            if process.failure is not None:
+                raise process.failure
+            ticks = process.ticks()
+        table = read_samples(Path(folder)).select(["due_ns", "end_ns", "lag_ns", "outcome"])
+        columns = [column.to_numpy(zero_copy_only=False) for column in table.itercolumns()]
+        return *columns, np.array([tick["cpu_ratio"] for tick in ticks])
 
 
-def fast_http_user(url: str, rate_rps: int, seconds: float, core: int) -> Attempt:
-    """Locust's FastHttpUser, which sends on the same schedule."""
-    schedule = due_times(Arrivals.parse("poisson"), rate_rps=rate_rps, duration_s=seconds, seed=1)
+def wire(url: str, seconds: float, core: int) -> Speed:
+    """The wire client of slokit, every sample recorded."""
+    _, end_ns, _, outcome, cpu = slokit_load(url, seconds, core, users=CONNECTIONS)
+    rps = (outcome == "ok").sum() / (end_ns.max() / 1e9)
+    return Speed(rps, rps / cpu[:-1].mean())
+
+
+def fast_http_user(url: str, seconds: float, core: int) -> Speed:
+    """Locust's FastHttpUser, all users at once; the first second is left out."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "fast.py").write_text(FAST_USER)
-        Path(folder, "orders.json").write_text(json.dumps({"due_s": schedule.tolist()}))
         command = [sys.executable, "-m", "locust", "-f", "fast.py", "--host", url, "--headless"]
-        with subprocess.Popen(
-            [*command, "--only-summary"], cwd=folder, stderr=-3, stdout=-3
-        ) as run:
+        command += ["-u", str(CONNECTIONS), "-r", str(CONNECTIONS), "--only-summary"]
+        environment = os.environ | {"SECONDS": str(seconds)}
+        with subprocess.Popen(command, cwd=folder, env=environment, stderr=-3, stdout=-3) as run:
             os.sched_setaffinity(run.pid, {core})
-        result = json.loads(Path(folder, "result.json").read_text())
-        lags_ms = result["lags_ms"]
-        cpu_us = result["cpu_s"] / len(lags_ms) * 1e6
-        return Attempt(float(np.percentile(lags_ms, 99)), int(result["bad"]), cpu_us)
+        passed_s, cpu_s, count = json.loads(Path(folder, "out.json").read_text())
+        return Speed(count / passed_s, count / cpu_s)
 
 
-def climb(
-    name: str, client: Callable[..., Attempt], rates: list[int], **settings: Any
-) -> tuple[int, float]:
-    """The highest rate held, and the CPU a request cost at the lowest; two misses end it."""
-    held, missed, cpu_us = 0, 0, float("inf")
-    for rate_rps in rates:
-        best = min((client(rate_rps=rate_rps, **settings) for _ in range(2)), key=_lag)
-        print(
-            f"  {name:>14} {rate_rps:>6} rps: lag P99 {best.lag_p99_ms:8.3f} ms, {best.bad} bad,"
-            f" {best.cpu_us:6.0f} us CPU a request -> {'held' if best.held else 'not held'}",
-            flush=True,
-        )
-        if rate_rps == rates[0]:
-            cpu_us = best.cpu_us
-        held, missed = (rate_rps, 0) if best.held else (held, missed + 1)
-        if missed == 2:
-            break
-    return held, cpu_us
+def wrk(url: str, seconds: float, core: int) -> Speed:
+    """wrk, in C, one thread."""
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        script.write(LUA)
+        script.flush()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        command = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{CONNECTIONS}", "-s", script.name]
+        command += [f"-d{seconds:.0f}s", f"{url}/v1/embeddings"]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    total, passed = re.search(r"(\d+) requests in ([\d.]+)s", said).groups()  # type: ignore[union-attr]
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Speed(int(total) / float(passed), int(total) / spent)
+
+
+def open_loop(url: str, seconds: float, core: int, rate_rps: int) -> Timing:
+    """An open loop of slokit; the first second, when connections are opened, is left out."""
+    due_ns, end_ns, lag_ns, outcome, cpu = slokit_load(
+        url, seconds + 1, core, rate=f"{rate_rps}rps"
+    )
+    late = due_ns >= 1e9
+    span_s = (end_ns[late].max() - 1e9) / 1e9
+    return Timing(
+        rps=late.sum() / span_s,
+        lag_p99_ms=float(np.nanpercentile(lag_ns[late].astype(float), 99) / 1e6),
+        dropped=int((outcome == "dropped").sum()),
+        bad=int((outcome != "ok").sum()),
+        cpu_ratio=float(cpu[1:-1].mean()),
+    )
 
 
 def noise_ms(core: int, wakes: int = 1000) -> float:
@@ -202,43 +177,81 @@ def noise_ms(core: int, wakes: int = 1000) -> float:
     return float(np.percentile(late_ms, 99))
 
 
-def _lag(attempt: Attempt) -> float:
-    return attempt.lag_p99_ms
+def recording_us(rows: int = 200_000) -> float:
+    """Microseconds of CPU to pack and journal one sample."""
+    with tempfile.TemporaryDirectory() as folder:
+        scenario = Scenario(rate="1rps", duration="1s")
+        plan = LoadPlan.of(
+            scenario, name="b", run_id="b", run_dir=folder, url="http://[::1]:1", seed=1
+        )
+        recorder = Recorder(plan)
+        row = [1] * len(SAMPLE_COLUMNS)
+        row[list(SAMPLE_COLUMNS).index("outcome")] = recorder.names["ok"]
+        row[list(SAMPLE_COLUMNS).index("text_class")] = recorder.names["short"]
+        row[list(SAMPLE_COLUMNS).index("trace_id")] = b"0" * 32  # type: ignore[call-overload]
+        before_s = time.process_time()
+        for _ in range(rows):
+            recorder.add(tuple(row))
+        recorder.close(1.0)
+        return (time.process_time() - before_s) / rows * 1e6
+
+
+def spread(values: list[float], digits: int = 0) -> str:
+    """Median, smallest and largest."""
+    low, middle, high = (f"{f(values):.{digits}f}" for f in (min, median, max))
+    return f"median {middle}, from {low} to {high}, n = {len(values)}"
+
+
+def closed_loops(url: str, seconds: float, repeats: int, core: int) -> None:
+    """Measure the clients in turns and print their ratios."""
+    clients = {"wire": wire, "FastHttpUser": fast_http_user, "wrk": wrk}
+    if shutil.which("wrk") is None:
+        print("wrk is not installed (Debian package wrk): left out")
+        del clients["wrk"]
+    found: dict[str, list[Speed]] = {name: [] for name in clients}
+    for _ in range(repeats):
+        for name, client in clients.items():
+            found[name].append(client(url, seconds, core))
+    for name, speeds in found.items():
+        print(f"{name:>14} rps: {spread([one.rps for one in speeds])}")
+        print(f"{name:>14} requests a CPU second: {spread([one.rps_of_cpu for one in speeds])}")
+    for other in list(clients)[1:]:
+        pairs = list(zip(found["wire"], found[other], strict=True))
+        print(f"wire / {other}, rps: {spread([a.rps / b.rps for a, b in pairs], 2)}")
+        ratios = [a.rps_of_cpu / b.rps_of_cpu for a, b in pairs]
+        print(f"wire / {other}, requests a CPU second: {spread(ratios, 2)}")
+
+
+def open_loops(url: str, seconds: float, repeats: int, core: int, rates: list[int]) -> None:
+    """Measure slokit at each rate and print what the machine's own noise is."""
+    for rate_rps in rates:
+        noise, runs = [], []
+        for _ in range(repeats):
+            noise.append(noise_ms(core))
+            runs.append(open_loop(url, seconds, core, rate_rps))
+        print(f"wire, open loop, Poisson {rate_rps} rps:")
+        print(f"    rps {spread([run.rps for run in runs])}")
+        print(f"    lag P99 ms {spread([run.lag_p99_ms for run in runs], 3)}")
+        print(f"    a process that only sleeps, ms {spread(noise, 3)}")
+        print(f"    share of a core {spread([run.cpu_ratio for run in runs], 2)}")
+        print(f"    dropped {max(run.dropped for run in runs)}, bad {max(r.bad for r in runs)}")
 
 
 def main() -> None:
-    """Climb with both clients, interleaved, and print ratios."""
-    parser = argparse.ArgumentParser(description="highest rate that one core sends on time")
-    parser.add_argument("--rates", default="250,500,1000,1500,2000,3000,4000,5000,6000,8000")
+    """Run the three parts."""
+    parser = argparse.ArgumentParser(description="what one core can send")
+    parser.add_argument("--rates", default="5000,20000")
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.serve:
-        asyncio.run(serve())
-        return
     cores = sorted(os.sched_getaffinity(0))
-    rates = [int(rate) for rate in options.rates.split(",")]
-    print(f"server on core {cores[0]}, client on core {cores[-1]}; {len(BODY)} bytes an answer")
-    print(f"a process that only sleeps is woken late by {noise_ms(cores[-1]):.3f} ms (P99)")
-    results: dict[str, list[tuple[int, float]]] = {"wire": [], "FastHttpUser": []}
-    with null_server(cores[0]) as url:
-        settings = {"url": url, "seconds": options.seconds, "core": cores[-1]}
-        for _ in range(options.repeats):
-            results["wire"].append(climb("wire", wire, rates, **settings))
-            results["FastHttpUser"].append(climb("FastHttpUser", fast_http_user, rates, **settings))
-    for name, found in results.items():
-        held = [rate for rate, _ in found]
-        print(f"{name:>14}: holds median {median(held)} rps, from {min(held)} to {max(held)}")
-    pairs = list(zip(results["wire"], results["FastHttpUser"], strict=True))
-    cpu = [theirs[1] / mine[1] for mine, theirs in pairs]
-    rate = [mine[0] / theirs[0] for mine, theirs in pairs if theirs[0]]
-    print(
-        f"CPU of FastHttpUser / wire at {rates[0]} rps: median {median(cpu):.2f},"
-        f" from {min(cpu):.2f} to {max(cpu):.2f}, n = {len(cpu)}"
-    )
-    if rate:
-        print(f"rate held by wire / FastHttpUser: median {median(rate):.2f}, n = {len(rate)}")
+    print(f"server on core {cores[0]}, client on core {cores[-1]}")
+    with null_server({cores[0]}) as url:
+        settings = url, options.seconds, options.repeats, cores[-1]
+        closed_loops(*settings)
+        open_loops(*settings, [int(rate) for rate in options.rates.split(",")])
+    recording = [recording_us() for _ in range(options.repeats)]
+    print(f"recording and journalling, us CPU a sample: {spread(recording, 2)}")
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ _NS: Final = 1_000_000_000
 RECONNECT_NS: Final = 100_000_000  # a closed-loop user's pause after a failed connection
 LEAD_NS: Final = 50_000_000  # from the end of the preparations to time 0
 YIELD_NS: Final = 100_000  # how long late requests are sent in a row before answers are read
+GC_THRESHOLD: Final = 50_000  # new objects between two collections of the youngest
 CHECK_QUEUE: Final = 16  # answers that wait for a gap between arrivals to be checked in
 
 _NOTHING: Final[dict[str, int]] = {}
@@ -118,6 +119,7 @@ class Engine:
         # so that a collection in the middle of the load is short.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(GC_THRESHOLD)  # a request leaves no cycles behind
         self._recorder.begin()
         self._start_ns = time.monotonic_ns() + LEAD_NS
 

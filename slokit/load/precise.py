@@ -13,7 +13,7 @@ _NS: Final = 1_000_000_000
 _TFD_NONBLOCK: Final = 0o4000
 _TFD_ABSTIME: Final = 1
 _READABLE: Final = 1  # as libev counts events
-SPIN_NS: Final = 40_000  # arming the timer takes about as long as what is left then
+SPIN_NS: Final = 10_000  # arming the timer takes about as long as what is left then
 
 
 class _Timespec(ctypes.Structure):

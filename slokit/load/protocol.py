@@ -22,7 +22,7 @@ from slokit.load.plan import LoadPlan
 
 _PROMPT_TOKENS = re.compile(rb'"prompt_tokens"\s*:\s*(\d{1,9})(?!\d)')
 _NO_VECTORS: Final = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
-_WINDOW: Final = 4096  # bytes at either end of an answer that the cheap check looks at
+_WINDOW: Final = 4096  # bytes at either end of an answer that are looked through
 _NAN: Final = (b"[NaN", b",NaN", b" NaN")  # as json.dumps writes it; base64 has none of these
 _MARK: Final = "\ue000 the text"  # stands for a text while the fixed part is built
 _NUMBER_KINDS: Final = {float, int, type(None)}
@@ -133,12 +133,12 @@ class Vectors:
 
 def looks_complete(protocol: Protocol, body: bytes) -> bool:
     """The cheap check of every answer: JSON of the right shape from end to end, no NaN."""
-    head, tail = body[:_WINDOW].lstrip(), body[-64:].rstrip()
+    head, tail = body[:64].lstrip(), body[-64:].rstrip()
     closing = b"}" if protocol.opening == b"{" else b"]"
     return (
         head.startswith(protocol.opening)
         and tail.endswith(closing)
-        and all(mark in head for mark in protocol.marks)
+        and all(body.find(mark, 0, _WINDOW) >= 0 for mark in protocol.marks)
         and not (b"N" in body and any(mark in body for mark in _NAN))
     )
 
