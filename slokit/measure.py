@@ -8,14 +8,14 @@ dies, is closed and stored like any other.
 
 import platform
 import subprocess
-import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from os import cpu_count
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from slokit.core.evidence import Offer, rarest_rps
 from slokit.core.sequential import look_times
@@ -78,6 +78,16 @@ class Order:
         return look_times(self.plan.duration_s, self.offer.cut_s, rate_rps)
 
 
+class Stopping(Protocol):
+    """Whether a signal asked for the end: 130 or 143, None while none did."""
+
+    def __call__(self) -> ExitCode | None:
+        """The exit code of the signal."""
+
+    def patiently(self) -> AbstractContextManager[None]:
+        """Signals within do not raise; this is asked instead."""
+
+
 @dataclass(frozen=True)
 class Measured:
     """A run that is over, with its document (see report.document) and exit code."""
@@ -96,10 +106,10 @@ def measure(
     store: RunStore,
     *,
     observe: Callable[[Ticks], None],
-    stopped: Callable[[], ExitCode | None],
+    stopped: Stopping,
     tell: Callable[[str], None] | None = None,
 ) -> Measured:
-    """Do it. `observe` gets the ticks as they come; `stopped` says 130 or 143 to end early.
+    """Do it. `observe` gets the ticks as they come; `stopped` says when to end early.
 
     `tell` gets a sentence for each look at a run that stops when it is conclusive.
 
@@ -110,7 +120,11 @@ def measure(
     try:
         _check_target(run, order, stopped)
         lookout = Lookout(run, order.terms, tell or _silent) if order.until_conclusive else None
-        interrupted = _offer(run, order, lookout, observe, stopped)
+        with stopped.patiently():
+            interrupted = _offer(run, order, lookout, observe, stopped)
+    except KeyboardInterrupt:
+        run.update(status="interrupted", ended_at=_now())
+        raise
     except _StoppedEarlyError as stop:
         return _failed(run, stop, "interrupted")
     except SlokitError as error:
@@ -144,23 +158,16 @@ def _failed(run: Run, error: SlokitError, status: str) -> Measured:
     return Measured(run, document)
 
 
-def _check_target(run: Run, order: Order, stopped: Callable[[], ExitCode | None]) -> None:
-    def pause(seconds: float) -> None:
-        time.sleep(seconds)
-        _raise_if(stopped())
-
-    target = preflight(order.plan, wait_ready_s=order.wait_ready_s, sleep=pause)
-    _raise_if(stopped())
+def _check_target(run: Run, order: Order, stopped: Stopping) -> None:
+    try:
+        target = preflight(order.plan, wait_ready_s=order.wait_ready_s)
+    except KeyboardInterrupt:
+        raise _StoppedEarlyError(stopped() or ExitCode.INTERRUPTED) from None
     run.update(
         target={**run.manifest["target"], "model": target.model, "info": target.info},
         dim=target.dim,
         warnings=list(target.warnings),
     )
-
-
-def _raise_if(code: ExitCode | None) -> None:
-    if code is not None:
-        raise _StoppedEarlyError(code)
 
 
 def _silent(_: str) -> None:
@@ -172,7 +179,7 @@ def _offer(
     order: Order,
     lookout: Lookout | None,
     observe: Callable[[Ticks], None],
-    stopped: Callable[[], ExitCode | None],
+    stopped: Stopping,
 ) -> ExitCode | None:
     """Send the load and close the run; the exit code of an interruption, if there was one."""
     plan = replace(
@@ -197,7 +204,7 @@ def _watch(
     load: LoadProcess,
     lookout: Lookout | None,
     observe: Callable[[Ticks], None],
-    stopped: Callable[[], ExitCode | None],
+    stopped: Stopping,
 ) -> ExitCode | None:
     patience_s = load.plan.duration_s + load.plan.timeout_s + HANG_GRACE_S
     polls = int(patience_s / POLL_S)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urljoin
 
 import click
 
@@ -52,7 +53,7 @@ def plan_lines(facts: Mapping[str, Any]) -> list[str]:
     )
     lines = [
         f"scenario   {facts['scenario']} ({facts['scenario_path']})",
-        f"target     {facts['target']['url']}{facts['target']['path']}",
+        f"target     {urljoin(facts['target']['url'], facts['target']['path'])}",
         f"load       {amount}, {load['duration_s']:g} s",
         f"texts      {mix}; {load['batch']} a request, repeated share {load['repeat_ratio']:g}",
         f"warm-up    {DEFAULT_WARMUP_TOLD if facts['warmup_s'] is None else facts['warmup_s']}",

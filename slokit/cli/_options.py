@@ -123,7 +123,9 @@ _OUTPUT = (
     ),
     click.option("--json", "as_json", is_flag=True, help="Print the verdict document on stdout."),
     click.option("--quiet", is_flag=True, help="One line as the result, no progress."),
-    click.option("--yes", is_flag=True, help="Do not ask before load leaves this machine."),
+    click.option(
+        "--yes", is_flag=True, help="Do not ask (on a terminal) before load leaves this machine."
+    ),
     click.option("--dry-run", is_flag=True, help="Say what would be done; send nothing."),
 )
 

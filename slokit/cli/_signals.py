@@ -12,10 +12,15 @@ _CODES: Final = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.T
 
 
 class Interrupts:
-    """`code` is None until a signal came. A second signal ends the command at once."""
+    """`code` is None until a signal came.
+
+    A signal raises KeyboardInterrupt, as Ctrl-C always does, except within `patiently`:
+    there the first one is only noted, for the work to end in order; a second one raises.
+    """
 
     def __init__(self) -> None:
         self.code: ExitCode | None = None
+        self._patient = False
 
     def __call__(self) -> ExitCode | None:
         """The exit code of the first signal, if there was one."""
@@ -23,9 +28,19 @@ class Interrupts:
 
     def receive(self, number: int, _frame: FrameType | None) -> None:
         """Handle a signal."""
-        if self.code is not None:
+        repeated = self.code is not None
+        self.code = self.code or _CODES[signal.Signals(number)]
+        if repeated or not self._patient:
             raise KeyboardInterrupt
-        self.code = _CODES[signal.Signals(number)]
+
+    @contextmanager
+    def patiently(self) -> Iterator[None]:
+        """Work that asks for the code itself, and must not be torn."""
+        self._patient = True
+        try:
+            yield
+        finally:
+            self._patient = False
 
 
 @contextmanager

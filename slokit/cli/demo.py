@@ -114,6 +114,14 @@ Results = dict[tuple[str, str], "Measured"]
 def _measure_all(bench: Bench, server_options: tuple[str, ...]) -> Results:
     """Every profile and scenario; what is done when a signal comes is kept."""
     results: Results = {}
+    try:
+        _measure_profiles(bench, server_options, results)
+    except KeyboardInterrupt:
+        bench.console.print("interrupted: what was measured is reported")
+    return results
+
+
+def _measure_profiles(bench: Bench, server_options: tuple[str, ...], results: Results) -> None:
     rates: dict[str, float] = {}
     for profile in PROFILES:
         words = ["--profile", profile, "--threads", "1", *server_options]
@@ -124,13 +132,12 @@ def _measure_all(bench: Bench, server_options: tuple[str, ...]) -> Results:
             bench.console.print(f"ready: {url}")
             for scenario in SCENARIOS:
                 if bench.stopped():
-                    return results
+                    return
                 if scenario not in rates:
                     rates[scenario] = UTILISATION * _capacity(bench, scenario, url)
                 if bench.stopped():
-                    return results
+                    return
                 results[profile, scenario] = _run(bench, profile, scenario, url, rates[scenario])
-    return results
 
 
 def _waiting(console: "Console") -> Callable[[float], None]:

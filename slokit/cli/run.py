@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +11,7 @@ from slokit.cli._dry_run import print_plan, warn_of_the_impossible
 from slokit.cli._emit import check_reports, people, print_json, progress, write_reports
 from slokit.cli._options import Options, run_options
 from slokit.cli._signals import interrupts
-from slokit.core.objective import Metric, parse_objective
+from slokit.core.objective import ALL_CLASSES, Metric, Objective, parse_objective
 from slokit.core.units import parse_duration
 from slokit.errors import UsageError
 
@@ -80,6 +80,11 @@ def build_order(options: Options) -> "Order":
         run_dir="",
         **options.plan_settings(),
     )
+    _check_classes(terms.objectives, plan.mix)
+    if terms.warmup_s is not None and terms.warmup_s >= plan.duration_s:
+        raise UsageError(
+            f"a warm-up of {terms.warmup_s:g} s leaves nothing of {plan.duration_s:g} s to judge"
+        )
     api_key(plan)  # a variable that is not set is refused here, not in the load process
     plan = options.with_proxy(plan, proxy_for(plan.endpoint))
     return Order(
@@ -92,6 +97,17 @@ def build_order(options: Options) -> "Order":
         wait_ready_s=parse_duration(options.wait_ready) if options.wait_ready else 0.0,
         until_conclusive=options.until_conclusive,
     )
+
+
+def _check_classes(objectives: Iterable[Objective], mix: Mapping[str, float]) -> None:
+    """An objective on a text class that is never sent could only be inconclusive."""
+    known = (*mix, ALL_CLASSES)
+    for objective in objectives:
+        if mix and objective.text_class is not None and objective.text_class not in known:
+            raise UsageError(
+                f"{objective.expr!r} is about a text class that is not sent: "
+                f"write one of {', '.join(known)}"
+            )
 
 
 def _check_reachable(slo: tuple[str, ...], rate_rps: float | None) -> None:
@@ -144,6 +160,7 @@ def show(document: Mapping[str, Any], *, as_json: bool, quiet: bool) -> None:
     console = people(as_json=as_json, quiet=False)
     if quiet:
         word = document["verdict"] or "no verdict"
-        console.print(f"{word}: {'; '.join(document['reasons']) or 'every objective holds'}")
+        reasons = "; ".join(document["reasons"]) or "every objective holds"
+        console.print(f"{word}: {reasons}", soft_wrap=True, markup=False)
         return
     console.print(render_run(document))

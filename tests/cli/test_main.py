@@ -67,6 +67,8 @@ HOST = ("run", "short", "--host", "http://127.0.0.1:1")
         pytest.param(("--slo", "p95 << 150ms"), "at position 6", id="objective"),
         pytest.param(("--slo", "rps >= 60"), "can never hold: 50 requests/s are offered", id="rps"),
         pytest.param(("--slo", "p95 <= baseline"), "needs a run to compare", id="no baseline"),
+        pytest.param(("--slo", "p95[shrot] <= 1s"), "write one of short, all", id="class"),
+        pytest.param(("--warmup", "60s"), "leaves nothing of 60 s to judge", id="warm-up"),
         pytest.param(("--rate", "fast"), "'fast' is no rate", id="rate"),
         pytest.param(("--rate", "5rps", "--users", "3"), "give one of them", id="both"),
         pytest.param(("--duration", "60"), "'60' is no duration", id="duration"),

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -140,6 +141,17 @@ def test_an_interrupted_run_keeps_and_judges_what_was_done(tmp_path, start, numb
     assert run_.manifest["status"] == "interrupted"
     assert len(run_.samples()) >= 200
     assert not list(run_.folder.glob("*.arrows"))
+
+
+def test_ctrl_c_while_a_target_hangs_ends_at_once(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and never answers
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        words = [sys.executable, "-m", "slokit", "run", "short", "--host", url, "--timeout", "60s"]
+        with subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+            assert "checking" in process.stderr.readline()
+            with silent.accept()[0]:
+                os.kill(process.pid, signal.SIGINT)
+                assert process.wait(20) == 130  # a third of the time-out
 
 
 def wait_for_samples(runs, patience_s=30):
