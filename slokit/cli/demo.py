@@ -264,7 +264,7 @@ def _before_after(results: Results) -> tuple[dict[str, Any], str]:
     if not sides or not all(len(side) for side in sides):
         return {"classes": {}}, ""
     change = build_comparison(*PROFILES, compare(*sides))
-    change["classes"].pop("all", None)  # the runs were not one mixed load
+    change["classes"] = {name: change["classes"][name] for name in pairs}  # no mixed load: no "all"
     return change, ecdf(*sides, limits_s=dict.fromkeys(pairs, 0.150), names=PROFILES)
 
 

@@ -35,7 +35,9 @@ def test_the_demo_measures_before_and_after(tmp_path):
     assert done.returncode == 0, done.stderr
     for word in ("Verdicts", "Before and after", "baseline", "optimized"):
         assert word in done.stdout
-    for name in ("short", "medium", "long"):
+    rows = re.findall(r"^(short|medium|long)\s+P95\s", done.stdout, re.MULTILINE)
+    assert rows == ["short", "medium", "long"]
+    for name in rows:
         for quantile in ("P50", "P95", "P99"):
             assert re.search(rf"{name}\s+{quantile}\s", done.stdout), (name, quantile)
     page = next((tmp_path / "runs").glob("demo-*.md")).read_text(encoding="utf-8")
