@@ -233,6 +233,39 @@ def test_nobody_starves(requests: list[list[int]], inputs: int, tokens: int, len
     assert order.index(999) <= len(requests)
 
 
+def test_what_is_ahead_of_a_request_that_takes_turns(
+    fake_engine: object, recorder: Recorder
+) -> None:
+    """A single text waits for the first text of each request, a long list for all."""
+    tested = batcher(fake_engine, recorder, 2, 128)
+    assert tested.ahead(1) == 0
+    recorder.submit(tested, 10, 20, 30)
+    recorder.submit(tested, 5)
+    assert [tested.ahead(texts) for texts in (1, 2, 3, 99)] == [15, 35, 65, 65]
+    tested.step()
+    assert tested.ahead(1) == 20
+
+
+def test_what_is_ahead_of_a_request_in_a_line(recorder: Recorder) -> None:
+    """Without batching nobody takes turns: all that waits is ahead."""
+    running, released = threading.Event(), threading.Event()
+
+    class Engine:
+        def embed(self, texts: list[list[int]]) -> np.ndarray:
+            running.set()
+            assert released.wait(WAIT_S)
+            return np.zeros((len(texts), 1), np.float32)
+
+    tested = ThreadPerRequest(Engine(), 1, recorder.on_batch)
+    recorder.submit(tested, 7, 10, 20)
+    recorder.submit(tested, 5)
+    assert running.wait(WAIT_S)
+    assert (tested.ahead(1), tested.waiting) == (35, 3)
+    released.set()
+    tested.close()
+    assert tested.ahead(1) == 0
+
+
 def started(engine: object, limits: Limits, recorder: Recorder) -> DynamicBatcher:
     tested = DynamicBatcher(engine, limits, recorder.on_batch)
     tested.start()

@@ -201,6 +201,29 @@ def test_a_redis_that_hangs_costs_the_limit_once() -> None:
         run(main(f"redis://127.0.0.1:{silent.getsockname()[1]}"))
 
 
+def test_a_client_that_leaves_in_the_middle_spoils_nothing(server: RedisServer) -> None:
+    """The answer to its lookup must not reach the next one that uses the connection."""
+
+    async def main() -> None:
+        cache = opened(server.url)
+        cache.put([1], ROW)
+        cache.put([2], 2 * ROW)
+        await settled(lambda: server.client.dbsize() == 2)
+        server.client.client_pause(200)  # ms; then it answers late
+        leaver = asyncio.create_task(cache.get_many([[1]]))
+        await asyncio.sleep(0.01)
+        leaver.cancel()
+        await asyncio.wait([leaver])
+        assert leaver.cancelled()
+        for _ in range(3):
+            (found,) = await cache.get_many([[2]])
+            assert found is not None
+            assert np.array_equal(found, 2 * ROW)
+        await cache.close()
+
+    run(main())
+
+
 def test_a_wrong_url_is_refused() -> None:
     with pytest.raises(SetupError, match="setting cache_url: "):
         opened("redis://host:port")
