@@ -19,6 +19,7 @@ from typing import Any, Final, Self
 from slokit.conventions import PLAN_ENV, TICKS_PREFIX
 from slokit.errors import SlokitError, StoreError, TargetError, UsageError
 from slokit.load.plan import END_PREFIX, LOG_PREFIX, LoadPlan, api_key
+from slokit.load.scenario import LOCUST
 
 STOP_GRACE_S: Final = 10.0
 _PLAN_FILE: Final = "plan.json"
@@ -59,10 +60,16 @@ def launch(
 
 
 def _command(plan: LoadPlan, scenario_path: Path) -> list[str]:
-    options = ["--headless", "--users", "1", "--spawn-rate", "1", "--exit-code-on-error", "0"]
+    """Locust with our dispatcher as its one user, or with the file's own users, listened to."""
+    stock = plan.client == LOCUST
+    users = str(max(stage.users for stage in plan.stages)) if stock else "1"
+    options = ["--headless", "--users", users, "--spawn-rate", users, "--exit-code-on-error", "0"]
     options += ["--only-summary", "--host", plan.url]
+    if stock:
+        options += ["--stop-timeout", f"{plan.timeout_s:g}"]
     # -P keeps the working directory out of sys.path
-    return [sys.executable, "-P", "-m", "locust", "-f", str(scenario_path), *options]
+    module = "slokit.load.users" if stock else "locust"
+    return [sys.executable, "-P", "-m", module, "-f", str(scenario_path), *options]
 
 
 def _environment(outer: Mapping[str, str], home: str, plan_path: Path) -> dict[str, str]:

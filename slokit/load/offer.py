@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from slokit.core.rates import mean_rps
+from slokit.errors import UsageError
 from slokit.load.kinds import CUSTOM_CLASS, TextKind, read_texts
 from slokit.load.scenario import LOCUST, Scenario
 from slokit.load.trace import read_trace
@@ -14,7 +15,7 @@ def offer_of(scenario: Scenario, texts_file: str | None) -> tuple[dict[str, Any]
 
     A file of texts takes the place of all supplies.
 
-    Raises UsageError for a trace that cannot be read.
+    Raises UsageError for a trace that cannot be read, or texts that nobody would send.
     """
     amount = scenario.amount
     mix, kinds = _texts(scenario, texts_file)
@@ -44,7 +45,9 @@ def _texts(
     scenario: Scenario, texts_file: str | None
 ) -> tuple[dict[str, float], dict[str, TextKind]]:
     if scenario.client == LOCUST:
-        return {}, {}  # the file's own users choose what they send
+        if texts_file is not None:
+            raise UsageError(f"{texts_file}: Locust's own users choose their texts themselves")
+        return {}, {}
     mix, kinds = read_texts(scenario.texts)
     if texts_file is None:
         return mix, kinds

@@ -1,7 +1,8 @@
 """Before load: is the service there, and does it answer with embeddings?
 
-One request per text class, checked in full. What is wrong with the target is said once
-and clearly here, instead of as ten thousand failed samples.
+One request per text class, checked in full; for users with Locust's own clients, any answer
+will do. What is wrong with the target is said once and clearly here, instead of as ten
+thousand failed samples.
 """
 
 import json
@@ -17,6 +18,7 @@ import httpx
 from slokit.errors import TargetError
 from slokit.load.plan import LoadPlan, api_key, tls_context
 from slokit.load.protocol import PROTOCOLS, RequestEncoder, check_vectors
+from slokit.load.scenario import LOCUST
 from slokit.load.texts import TextSource
 
 MAX_INFO_BYTES: Final = 64 * 1024
@@ -54,6 +56,9 @@ def preflight(
         warnings = [f"requests go through the proxy {_shown(plan.proxy)}"] if plan.proxy else []
         if wait_ready_s > 0:
             _wait_ready(client, plan, time.monotonic() + wait_ready_s, sleep)
+        if plan.client == LOCUST:
+            _answers(client, plan)
+            return Target(plan.model, plan.dim or 0, _info(client, plan), 0.0, tuple(warnings))
         model = plan.model or _first_model(client, plan)
         source = TextSource.of(plan)
         dim, latency_s = plan.dim, 0.0
@@ -66,6 +71,13 @@ def preflight(
                 warnings.append(f"the embeddings of {name} texts are not of unit length")
         warnings += source.shortages(plan.expected_texts)
         return Target(model, dim or 0, _info(client, plan), latency_s, tuple(warnings))
+
+
+def _answers(client: httpx.Client, plan: LoadPlan) -> None:
+    """Raise unless something answers HTTP; what the users of the file will ask is not known."""
+    path = plan.endpoint.base_path or "/"
+    with _failures_named(plan, path), client.stream("GET", path):
+        return
 
 
 @contextmanager
@@ -132,6 +144,8 @@ def _wait_ready(
             with _failures_named(plan, path), client.stream("GET", path) as answer:
                 status = answer.status_code
             if status == httpx.codes.OK or status in (401, 403, 405):
+                return
+            if status == httpx.codes.NOT_FOUND and plan.client == LOCUST:
                 return
             if status == httpx.codes.NOT_FOUND:
                 _wait_answer(client, plan, deadline, sleep)

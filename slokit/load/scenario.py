@@ -27,6 +27,7 @@ from slokit.load.kinds import is_count, is_number, read_texts
 LOCAL_FOLDER: Final = "scenarios"
 PACKAGED_FOLDER: Final = Path(__file__).resolve().parents[2] / LOCAL_FOLDER  # beside `slokit`
 WIRE, LOCUST = CLIENTS = ("slokit", "locust")  # who sends: our wire client, or Locust's own
+STOCK_DURATION: Final = "60s"  # of a Locust file without SCENARIO; `--duration` sets another
 MAX_BATCH: Final = 2048  # what the OpenAI API takes in one request
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
@@ -82,8 +83,13 @@ class Scenario:
             raise UsageError(f"repeat_ratio is {self.repeat_ratio!r}: write a share from 0 to < 1")
         if self.client not in CLIENTS:
             raise UsageError(f"client is {self.client!r}: write one of {', '.join(CLIENTS)}")
-        if self.client == LOCUST and (len(stages) != 1 or self.pacing is not None):
-            raise UsageError("Locust's own clients wait for answers: write users and duration only")
+        if self.client == LOCUST and (
+            len(stages) != 1 or self.pacing is not None or self.batch > 1 or self.repeat_ratio
+        ):
+            raise UsageError(
+                "Locust's own users send what their tasks say and wait for answers: "
+                "write users and duration only"
+            )
 
     @cached_property
     def amount(self) -> Amount:
@@ -203,6 +209,7 @@ def _known() -> dict[str, Path]:
 def read_scenario(path: Path) -> ScenarioFile:
     """Read a scenario file without importing it.
 
+    A file without SCENARIO whose users have Locust's own clients is one user for a minute.
     Raises UsageError with file and line when there is no `SCENARIO = Scenario(...)` with
     literal keyword arguments, or when they cannot be meant.
     """
@@ -213,7 +220,14 @@ def read_scenario(path: Path) -> ScenarioFile:
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None) or 1
         raise UsageError(f"{path}:{line}: no valid Python: {error}") from error
-    call = _scenario_call(tree, path)
+    call = _scenario_call(tree)
+    if call is None and _has_stock_users(tree):
+        scenario = Scenario(users=1, duration=STOCK_DURATION, client=LOCUST)
+        return ScenarioFile(path.stem, path, ast.get_docstring(tree) or "", scenario)
+    if not isinstance(call, ast.Call) or _called_name(call) != "Scenario":
+        line = 1 if call is None else call.lineno
+        problem = "no SCENARIO found: write" if call is None else "expected"
+        raise UsageError(f"{path}:{line}: {problem} SCENARIO = Scenario(...)")
     try:
         scenario = Scenario(**_literal_arguments(call, path)).beside(path.parent)
     except UsageError as error:
@@ -221,17 +235,22 @@ def read_scenario(path: Path) -> ScenarioFile:
     return ScenarioFile(path.stem, path, ast.get_docstring(tree) or "", scenario)
 
 
-def _scenario_call(tree: ast.Module, path: Path) -> ast.Call:
+def _scenario_call(tree: ast.Module) -> ast.expr | ast.stmt | None:
+    """What SCENARIO is set to; the statement where that is nothing; None without one."""
     for node in tree.body:
         targets = node.targets if isinstance(node, ast.Assign) else []
         if isinstance(node, ast.AnnAssign):
             targets = [node.target]
         if any(isinstance(target, ast.Name) and target.id == "SCENARIO" for target in targets):
-            value = getattr(node, "value", None)
-            if isinstance(value, ast.Call) and _called_name(value) == "Scenario":
-                return value
-            raise UsageError(f"{path}:{node.lineno}: expected SCENARIO = Scenario(...)")
-    raise UsageError(f"{path}:1: no SCENARIO found: write SCENARIO = Scenario(...) in the module")
+            return getattr(node, "value", None) or node
+    return None
+
+
+def _has_stock_users(tree: ast.Module) -> bool:
+    """True for a file with users of Locust's own kinds, such as HttpUser, and none of ours."""
+    bases = [base for node in tree.body if isinstance(node, ast.ClassDef) for base in node.bases]
+    names = [getattr(base, "attr", getattr(base, "id", "")) for base in bases]
+    return any(name.endswith("User") for name in names) and "EmbeddingUser" not in names
 
 
 def _called_name(call: ast.Call) -> str:

@@ -4,6 +4,9 @@ Under `slokit run` a plan file says what to do. Under plain `locust -f FILE --ho
 scenario of the class does, and Locust's own statistics show latency from due. In both
 the number of Locust users changes nothing: one dispatcher a process offers the load, the
 other users stand by. Locust's statistics round and decide nothing.
+
+Run as a program it is Locust for a file whose users have Locust's own clients: they are as
+many as the plan says, and each of their requests is recorded.
 """
 
 import inspect
@@ -17,7 +20,8 @@ from typing import Any, ClassVar, Final
 
 import gevent
 import gevent.socket
-from locust import User, task
+from locust import User, events, task
+from locust.main import main as locust_main
 
 from slokit.conventions import PLAN_ENV
 from slokit.core.sample import Outcome
@@ -26,6 +30,7 @@ from slokit.load.engine import Engine
 from slokit.load.plan import LoadPlan
 from slokit.load.preflight import preflight
 from slokit.load.scenario import Scenario
+from slokit.load.stock import StockRun
 
 _STAND_BY_S: Final = 1.0
 _FAILED: Final = 70
@@ -143,3 +148,17 @@ def _allow_files(count: int) -> None:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+
+
+def main() -> None:
+    """Run Locust with its own users under the plan of the environment."""
+    plan = LoadPlan.from_json(Path(os.environ[PLAN_ENV]).read_text(encoding="utf-8"))
+    _allow_files(2 * plan.max_in_flight)
+    run = StockRun(plan)
+    events.init.add_listener(run.listen)
+    gevent.spawn(_end_with_parent)
+    locust_main()
+
+
+if __name__ == "__main__":
+    main()

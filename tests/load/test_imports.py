@@ -27,7 +27,7 @@ def test_what_the_command_line_imports_is_free_of_gevent(name):
     assert (found["socket"], found["threads"]) == ("socket", 1)
 
 
-@pytest.mark.parametrize("name", ["wire", "engine", "recorder", "precise"])
+@pytest.mark.parametrize("name", ["wire", "engine", "recorder", "precise", "stock"])
 def test_the_hot_path_patches_nothing(name):
     found = imported_by(f"slokit.load.{name}")
     assert "locust" not in found["modules"]
