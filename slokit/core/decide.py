@@ -115,7 +115,7 @@ def _latency(objective: Objective, group: Group, look: Look) -> ObjectiveResult:
     slower = "were slower" if group.ok.all() else "were slower or failed"
     text = f"{what}: {wording.requests(evidence)} {slower}, {wording.share(allowed)} are allowed"
     if wide:
-        text += f", and {wording.count(margin.at_third.bad)} took more than a third of it"
+        text += f", and {wording.count(margin.at_third.bad)} took more than a third of the limit"
     return _result(
         objective, group, evidence, look.alpha, verdict=verdict, value=value, ci=ci, text=text,
         margin=margin,

@@ -659,7 +659,7 @@ class TestWideMargin:
         p95, good = judgement.objectives
         assert judgement.verdict is Verdict.PASS
         assert 20 <= p95.n_eff < 60
-        assert "0 took more than a third of it" in p95.reason
+        assert "0 took more than a third of the limit" in p95.reason
         assert p95.ci is not None
         assert p95.ci[1] is not None
         assert p95.value is not None
