@@ -11,7 +11,7 @@ from slokit.load.users import EmbeddingUser
 SCENARIO = Scenario(
     texts={"medium": 1},
     rate="5rps",
-    duration="5m",
+    duration="6m",
     batch=16,
     slo=("p95 <= 500ms", "errors <= 0.2%"),
 )

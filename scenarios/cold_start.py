@@ -10,9 +10,9 @@ from slokit.load.users import EmbeddingUser
 
 SCENARIO = Scenario(
     texts={"medium": 1},
-    stages=(("20rps", "10s", "first 10 s"), ("20rps", "50s", "settled")),
+    stages=(("40rps", "10s", "first 10 s"), ("40rps", "50s", "settled")),
     warmup="0s",
-    slo=("p95 <= 150ms", "errors <= 0.2%"),
+    slo=("p95 <= 150ms", "errors <= 1%"),
 )
 
 

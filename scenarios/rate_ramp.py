@@ -10,7 +10,7 @@ from slokit.load.users import EmbeddingUser
 
 SCENARIO = Scenario(
     texts={"short": 60, "medium": 30, "long": 10},
-    stages=(("10rps", "30s"), ("20rps", "30s"), ("40rps", "30s"), ("80rps", "30s")),
+    stages=(("10rps", "60s"), ("20rps", "60s"), ("40rps", "30s"), ("80rps", "30s")),
     slo=("p95[all] <= 150ms", "errors[all] <= 1%"),
 )
 

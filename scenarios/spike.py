@@ -10,8 +10,8 @@ from slokit.load.users import EmbeddingUser
 
 SCENARIO = Scenario(
     texts={"short": 60, "medium": 30, "long": 10},
-    rate="20rps, 100rps at 60s for 20s",
-    duration="3m",
+    rate="20rps, 100rps at 90s for 30s",
+    duration="4m",
     slo=("p95[all] <= 150ms", "errors[all] <= 0.2%"),
 )
 

@@ -7,15 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from slokit.core.evidence import prospects
 from slokit.core.judgement import Stage
+from slokit.core.sequential import ONLY
 from slokit.errors import UsageError
+from slokit.judging import Terms
 from slokit.load.launcher import launch
 from slokit.load.plan import PATHS, LoadPlan
 from slokit.load.protocol import PROTOCOLS
-from slokit.load.scenario import Scenario, find_scenario, read_scenario
+from slokit.load.scenario import Scenario, all_scenarios, find_scenario, read_scenario
 from slokit.load.schedule import judged_stages, schedule_of
 from slokit.load.texts import TextSource
 from slokit.load.trace import read_trace
+from slokit.measure import Order
 from slokit.runs.store import read_samples
 
 SECOND_NS = 1_000_000_000
@@ -123,7 +127,7 @@ def test_a_trace_is_played_as_it_was_recorded(start_server, plan_of, tmp_path):
     samples = finish(plan, find_scenario("replay"))
     assert samples.due_ns.tolist() == [0, SECOND_NS // 4, SECOND_NS // 4, SECOND_NS // 2]
     assert set(samples.text_class) == {"trace"}
-    assert samples.text_id.tolist() == [0, 1, 2, 3]
+    assert sorted(samples.text_id) == [0, 1, 2, 3]
     assert set(samples.chars) == {2}
 
 
@@ -261,3 +265,14 @@ def test_a_trace_lies_beside_its_scenario(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text('SCENARIO = Scenario(replay="log.csv", duration="1m")\n')
     assert read_scenario(path).scenario.replay == str(tmp_path / "log.csv")
+
+
+@pytest.mark.parametrize("file", all_scenarios(), ids=lambda file: file.name)
+def test_no_packaged_scenario_is_too_short_for_its_slo(plan_of, file):
+    """A pass must be possible in each stage of the default duration."""
+    scenario = file.scenario
+    terms = Terms.read(scenario.slo, warmup_s=scenario.warmup_s)
+    order = Order(plan_of(scenario), file.path, terms, {})
+    for label, offer in order.stage_offers or (("", order.offer),):
+        for prospect in prospects(terms.objectives, offer, ONLY):
+            assert prospect.can_pass, (label, prospect)
