@@ -17,7 +17,7 @@ def cut(model: Model, layers: int, pruning_ratio: float) -> Model:
 
 
 def with_layers(model: Model, layers: int) -> Model:
-    """Keep `layers` of the encoder's layers, evenly spaced, the last one among them.
+    """Keep `layers` of the encoder's layers, evenly spaced from the first to the last.
 
     Raises SetupError for more layers than there are. The arrays are the same ones, not copies.
     """
@@ -62,9 +62,13 @@ def pruned(model: Model, ratio: float) -> Model:
 
 
 def kept_layers(there: int, kept: int) -> list[int]:
-    """Choose the layers of a student.
+    """Choose the layers of a student: the first, the last and evenly spaced ones between.
 
-    >>> kept_layers(12, 6), kept_layers(12, 4), kept_layers(3, 3)
-    ([1, 3, 5, 7, 9, 11], [2, 5, 8, 11], [0, 1, 2])
+    The rule DistilBERT was started with (Sanh et al. 2019, its published extraction script).
+
+    >>> kept_layers(12, 6), kept_layers(3, 3), kept_layers(12, 1)
+    ([0, 2, 4, 7, 9, 11], [0, 1, 2], [11])
     """
-    return [(index + 1) * there // kept - 1 for index in range(kept)]
+    if kept == 1:
+        return [there - 1]
+    return [round(index * (there - 1) / (kept - 1)) for index in range(kept)]
