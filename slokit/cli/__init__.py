@@ -26,6 +26,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "report": ("report", "Render a stored run again."),
     "compare": ("compare", "Compare two stored runs: before and after."),
     "judge": ("judge", "Judge samples that exist with any SLO."),
+    "doctor": ("doctor", "Measure what this machine can measure."),
     "serve": ("serve", "Start the reference embedding server."),
     "demo": ("demo", "Measure the reference server before and after optimisation."),
 }

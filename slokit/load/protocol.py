@@ -150,20 +150,24 @@ def count_tokens(body: bytes) -> int | None:
     return int(match[1]) if match else None
 
 
-def check_vectors(protocol: Protocol, body: bytes, *, count: int, dim: int | None) -> Vectors:
-    """The full check: `count` vectors of `dim` finite numbers (None: any one dimension).
-
-    Raises TargetError with one line that says what was got and what was expected.
-    """
+def decode_vectors(protocol: Protocol, body: bytes) -> list[NDArray[np.float64]]:
+    """The vectors of an answer, in the order of the texts. Raises TargetError without any."""
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise TargetError(f"the answer is no JSON: {_excerpt(body)}") from error
     try:
-        rows = protocol.vectors(answer)
-        vectors = [_numbers(row) for row in rows]
+        return [_numbers(row) for row in protocol.vectors(answer)]
     except _NO_VECTORS as error:
         raise TargetError(f"the answer holds no embeddings: {_excerpt(body)}") from error
+
+
+def check_vectors(protocol: Protocol, body: bytes, *, count: int, dim: int | None) -> Vectors:
+    """The full check: `count` vectors of `dim` finite numbers (None: any one dimension).
+
+    Raises TargetError with one line that says what was got and what was expected.
+    """
+    vectors = decode_vectors(protocol, body)
     if len(vectors) != count:
         raise TargetError(f"got {len(vectors)} embeddings for {count} texts")
     dims = {len(vector) for vector in vectors}
