@@ -100,7 +100,9 @@ class Sequence:
     """The seeded order of one class, or of our share of it; `pool`: how many before it repeats."""
 
     def __init__(self, supply: Supply, *, seed: int, share: Share, pool: int | None = None) -> None:
-        self._supply, self._seed, self._share = supply, seed, share
+        self._supply, self._seed = supply, seed
+        self._worker, self._workers = share.worker, share.workers
+        self._owner, self._owners = share.owner, share.owners
         self.size = max(1, supply.size // share.owners)  # of all workers
         if pool is not None:
             self.size = min(self.size, pool)
@@ -114,19 +116,16 @@ class Sequence:
 
     def at(self, position: int) -> tuple[int, str]:
         """Number and text at a position of this worker's sequence."""
-        share = self._share
-        place = (position * share.workers + share.worker) % self.size
-        number = permuted(
-            (place * share.owners + share.owner) % self._supply.size,
-            self._supply.size,
-            self._seed,
-        )
-        return number, self._supply.text(number)
+        supply = self._supply
+        place = (position * self._workers + self._worker) % self.size
+        index = (place * self._owners + self._owner) % supply.size
+        number = permuted(index, supply.size, self._seed)
+        return number, supply.text(number)
 
     @property
     def reused(self) -> int:
         """How many texts were sent again because there were no more."""
-        own = -(-(self.size - self._share.worker) // self._share.workers)
+        own = -(-(self.size - self._worker) // self._workers)
         return 0 if self.pooled else max(0, self.taken - own)
 
 

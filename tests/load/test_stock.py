@@ -2,6 +2,7 @@
 
 import re
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,28 @@ def test_a_run_that_cannot_be_written_says_so(play, tmp_path, start_server):
     with launch(plan, path) as load:
         assert load.wait(40)
         assert isinstance(load.failure, StoreError)
+
+
+def test_a_stop_keeps_what_was_measured(tmp_path, start_server):
+    path = tmp_path / "mine.py"
+    path.write_text(CHECKING, encoding="utf-8")
+    (tmp_path / "run").mkdir()
+    plan = LoadPlan.of(
+        read_scenario(path).scenario, name="mine", run_id="r", run_dir=str(tmp_path / "run"),
+        url=start_server("--delay-s", "0.1").url, seed=1,
+    )  # fmt: skip
+    with launch(plan, path) as load:
+        deadline = time.monotonic() + 40
+        while not load.ticks():
+            assert load.running
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        load.stop()
+        assert load.wait(40)
+        assert (load.end["status"], load.failure) == ("interrupted", None)
+    samples = read_samples(tmp_path / "run").to_pandas()
+    assert len(samples) >= 20
+    assert set(samples.outcome) == {"ok"}  # what was in flight was waited for
 
 
 def test_a_target_that_is_not_there(tmp_path):
