@@ -88,7 +88,16 @@ def read_trace(path: Path) -> Trace:
     except OSError as error:
         raise UsageError(f"cannot read the trace {path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: no UTF-8: {error.reason} in {error.object[:20]!r}") from error
+        raise UsageError(f"{path}:{_first_bad_line(path)}: no UTF-8: {error.reason}") from error
+
+
+def _first_bad_line(path: Path) -> int:
+    """Where the first line is that is no UTF-8; the decoder only knows its place in a block."""
+    with path.open("rb") as source:
+        for number, line in enumerate(source, start=1):
+            if not line.isascii() and "\ufffd" in line.decode("utf-8", errors="replace"):
+                return number
+    return 1
 
 
 def _csv_rows(path: Path, source: Any) -> Iterator[tuple[int, dict[str, Any]]]:
