@@ -35,7 +35,7 @@ from slokit.core.verdict import Load, Verdict, judge
 
 ALPHA = 0.05
 UTILISATIONS = (0.3, 0.5, 0.7, 0.85, 0.93)
-SIZES = (200, 600, 1000, 3000)
+SIZES = (200, 320, 600, 1000, 3000)
 SHARES = (0.05, 0.013, 0.01, 0.002)
 PATHS_AT_ONCE = 100  # runs of 16 000 requests in memory
 

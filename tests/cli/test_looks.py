@@ -127,6 +127,14 @@ def test_a_look_waits_for_the_requests_that_are_still_in_flight(load):
     assert watch.decided(running.until(18))
 
 
+def test_a_look_waits_for_every_load_process(load):
+    running = load()
+    watch = lookout(running, "errors <= 1%")
+    other = {"t_s": 9.0, "scheduled": 0, "done": 0, "worker": 1}
+    assert not watch.decided([*running.until(12), other])
+    assert watch.decided([{**other, "t_s": 12.0}])
+
+
 def test_closed_loop_waits_for_every_user(load):
     running, told = load(loop="closed", users=4), []
     running.end[997:1200:4] += 6.0
