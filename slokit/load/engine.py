@@ -14,7 +14,6 @@ from array import array
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -26,13 +25,13 @@ from slokit.core.sample import Outcome
 from slokit.errors import StoreError
 from slokit.load.answers import AnswerCheck
 from slokit.load.exchange import Exchange
+from slokit.load.flight import Flight
 from slokit.load.plan import LoadPlan, api_key
 from slokit.load.precise import Alarm
-from slokit.load.protocol import RequestEncoder, count_tokens
+from slokit.load.protocol import RequestEncoder
 from slokit.load.recorder import Recorder
-from slokit.load.rows import NULL_16, NULL_32, NULL_64
 from slokit.load.schedule import Schedule, schedule_of
-from slokit.load.texts import Text, TextSource
+from slokit.load.texts import TextSource
 from slokit.load.wire import WireClient
 
 _NS: Final = 1_000_000_000
@@ -42,29 +41,13 @@ YIELD_NS: Final = 100_000  # how long late requests are sent in a row before ans
 GC_THRESHOLD: Final = 50_000  # new objects between two collections of the youngest
 CHECK_QUEUE: Final = 16  # answers that wait for a gap between arrivals to be checked in
 
-_NOTHING: Final[dict[str, int]] = {}
-
 Observer = Callable[[str, float, int, Outcome], None]  # class, latency_s, bytes, outcome
-
-
-@dataclass(slots=True, eq=False)
-class _Flight:
-    """One request from its preparation to its sample."""
-
-    due_ns: int  # on the monotonic clock, like all times until they are recorded
-    texts: list[Text]
-    request: bytes
-    trace_id: bytes
-    slot_free_ns: int = 0
-    user: int = 0
-    stage: int = 0
-    sent_ns: int | None = None
 
 
 class Engine:
     """One run of a plan in this process. `run` returns when all is recorded.
 
-    `observe` is told about each finished request; it must be quick.
+    `observe` is told about each finished request, in a greenlet of its own.
     """
 
     def __init__(self, plan: LoadPlan, observe: Observer | None = None) -> None:
@@ -78,8 +61,8 @@ class Engine:
         self._check = AnswerCheck(plan)
         self._due_ns, self._stage_starts_ns = Schedule(array("q"), ())
         self._start_ns = time.monotonic_ns()
-        self._flights: dict[_Flight, None] = {}
-        self._unchecked: deque[tuple[_Flight, Exchange]] = deque()
+        self._flights: dict[Flight, None] = {}
+        self._unchecked: deque[tuple[Flight, Exchange]] = deque()
         self._landed_last = Event()
         self._told: SimpleQueue[tuple[str, float, int, Outcome] | None] = SimpleQueue()
         self._jobs: list[gevent.Greenlet] = []
@@ -158,7 +141,7 @@ class Engine:
                     flight.sent_ns = time.monotonic_ns()
                     self._client.start(flight.request, flight.sent_ns, partial(self._land, flight))
 
-    def _land(self, flight: _Flight, exchange: Exchange) -> None:
+    def _land(self, flight: Flight, exchange: Exchange) -> None:
         """Record an answer, or keep it for a full check. Runs in the event loop."""
         if self._ending:  # it is recorded as interrupted
             return
@@ -217,7 +200,7 @@ class Engine:
                     due_ns = due_ns + pacing_ns if pacing_ns else free_ns + pause_ns
                 begin_ns = end_ns
 
-    def _perform(self, flight: _Flight) -> tuple[Outcome, int]:
+    def _perform(self, flight: Flight) -> tuple[Outcome, int]:
         """Send, wait, check, record; returns the outcome and the moment the answer was in."""
         self._flights[flight] = None
         flight.sent_ns = time.monotonic_ns()
@@ -232,50 +215,29 @@ class Engine:
 
     # -- one request -------------------------------------------------------------------
 
-    def _next_flight(self, due_ns: int) -> _Flight:
+    def _next_flight(self, due_ns: int) -> Flight:
         texts = self._texts.take(self._plan.batch)
         numbers = f"{self._traces.getrandbits(192):048x}"
         trace_id, span_id = numbers[:32], numbers[32:]
         request = self._encoder.request(
             [text.text for text in texts], f"00-{trace_id}-{span_id}-01"
         )
-        return _Flight(due_ns, texts, request, trace_id.encode("ascii"))
+        return Flight(due_ns, texts, request, trace_id.encode("ascii"))
 
-    def _record(self, flight: _Flight, exchange: Exchange, outcome: Outcome) -> None:
-        start_ns, sent_ns, first_ns = self._start_ns, exchange.sent_ns, exchange.first_byte_ns
-        texts, body, names = flight.texts, exchange.body, self._recorder.names
-        server_us = exchange.server_us() if exchange.headers else _NOTHING
-        tokens = count_tokens(body) if outcome is Outcome.OK else None
-        lag_ns = NULL_64
-        if sent_ns is not None:
-            lag_ns = sent_ns - max(flight.due_ns, flight.slot_free_ns)
-        self._recorder.add((
-            flight.due_ns - start_ns,
-            NULL_64 if sent_ns is None else sent_ns - start_ns,
-            NULL_64 if first_ns is None else first_ns - start_ns,
-            exchange.end_ns - start_ns,
-            lag_ns,
-            NULL_64 if exchange.connect_ns is None else exchange.connect_ns,
-            NULL_16 if exchange.status is None else exchange.status,
-            names[outcome],
-            names[texts[0].text_class],
-            len(texts[0].text) if len(texts) == 1 else sum(len(text.text) for text in texts),
-            NULL_32 if tokens is None else tokens,
-            len(texts),
-            texts[0].text_id,
-            len(body),
-            self._plan.worker,
-            flight.user,
-            flight.stage,
-            server_us.get("queue", NULL_64),
-            server_us.get("tokenize", NULL_64),
-            server_us.get("infer", NULL_64),
-            server_us.get("serialize", NULL_64),
-            flight.trace_id,
-        ))  # fmt: skip
+    def _record(self, flight: Flight, exchange: Exchange, outcome: Outcome) -> None:
+        self._recorder.add(
+            flight.row(
+                exchange,
+                outcome,
+                start_ns=self._start_ns,
+                names=self._recorder.names,
+                worker=self._plan.worker,
+            )
+        )
         if self._observe is not None and outcome is not Outcome.INTERRUPTED:
             latency_s = (exchange.end_ns - flight.due_ns) / _NS
-            self._told.put((texts[0].text_class, latency_s, len(body), outcome))
+            text_class = flight.texts[0].text_class
+            self._told.put((text_class, latency_s, len(exchange.body), outcome))
 
     def _tell(self) -> None:
         """Tell the observer; it may wait, which the event loop may not."""
@@ -340,7 +302,7 @@ class Engine:
         finally:
             self._ended.set()
 
-    def _record_the_rest(self, flights: dict[_Flight, None]) -> None:
+    def _record_the_rest(self, flights: dict[Flight, None]) -> None:
         now_ns = time.monotonic_ns()
         for flight in flights:
             self._record(flight, Exchange(flight.sent_ns, end_ns=now_ns), Outcome.INTERRUPTED)
@@ -354,8 +316,17 @@ class Engine:
             "status": status,
             "error": None if failure is None else str(failure),
             "error_kind": None if failure is None else type(failure).__name__,
-            "warnings": self._check.warnings() + self._texts.warnings(),
+            "warnings": self._warnings(),
             "stale_retries": self._client.stale_retries,
             "answers_checked": self._check.checked_in_full,
             "answers_skipped": self._check.skipped,
         }
+
+    def _warnings(self) -> list[str]:
+        said = self._check.warnings() + self._texts.warnings()
+        if retries := self._client.stale_retries:
+            said.append(
+                f"{retries} requests were sent twice: the service closed a kept connection "
+                "just as it was used (their latency counts from the first time)"
+            )
+        return said
