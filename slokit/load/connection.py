@@ -40,11 +40,14 @@ class Connection:
         self.usable, self.idle_since_ns = True, 0
         self._begin()
         self.busy = False  # from the first byte of a request to the last of its answer
-        loop = gevent.get_hub().loop
-        self._writable = None
-        self._new_watcher = lambda events: loop.io(sock.fileno(), events)
-        self._readable = self._new_watcher(_READABLE)
-        self._readable.start(self._read)
+        self._writable: Any = None
+        self._readable = self._watch(_READABLE, self._read)
+
+    def _watch(self, events: int, react: Callable[[], None]) -> Any:
+        """Have `react` called whenever the socket is ready, until the watcher is closed."""
+        watcher = gevent.get_hub().loop.io(self._sock.fileno(), events)
+        watcher.start(react)
+        return watcher
 
     def _begin(self) -> None:
         self.status: int | None = None
@@ -67,8 +70,7 @@ class Connection:
             return
         if sent < len(request):
             self._rest = memoryview(request)[sent:]
-            self._writable = self._new_watcher(_WRITABLE)
-            self._writable.start(self._write_rest)
+            self._writable = self._watch(_WRITABLE, self._write_rest)
 
     def _write_rest(self) -> None:
         try:
@@ -106,6 +108,7 @@ class Connection:
     def _read(self) -> None:
         """Take what is there; one time stamp serves first byte and end alike."""
         while True:
+            data: bytes | None
             try:
                 data = self._sock.recv(_CHUNK)
             except _NOT_NOW:
@@ -122,8 +125,12 @@ class Connection:
             if self.first_byte_ns is None:
                 self.first_byte_ns = now_ns
             self._feed(data, now_ns)
-            if not self.busy or self._pending is None or not self._pending():
+            if not self._has_more():
                 return
+
+    def _has_more(self) -> bool:
+        """True where the answer goes on in bytes that TLS has already taken from the kernel."""
+        return self.busy and self._pending is not None and bool(self._pending())
 
     def _feed(self, data: bytes, now_ns: int) -> None:
         """Parse bytes; the last piece of a head may bring some of the body: they count as head."""
