@@ -45,6 +45,8 @@ def plan_lines(facts: Mapping[str, Any]) -> list[str]:
     load = facts["load"]
     expected = load["rate_rps"] and load["rate_rps"] * load["duration_s"]
     mix = ", ".join(f"{name} {weight:g}" for name, weight in load["mix"].items())
+    texts = f"{mix}; {load['batch']} a request, repeated share {load['repeat_ratio']:g}"
+    warmup_s = facts["warmup_s"]
     amount = (
         f"open loop, {load['arrivals']} arrivals at {load['rate_rps']:g} requests/s, "
         f"about {expected:.0f} requests"
@@ -55,8 +57,12 @@ def plan_lines(facts: Mapping[str, Any]) -> list[str]:
         f"scenario   {facts['scenario']} ({facts['scenario_path']})",
         f"target     {urljoin(facts['target']['url'], facts['target']['path'])}",
         f"load       {amount}, {load['duration_s']:g} s",
-        f"texts      {mix}; {load['batch']} a request, repeated share {load['repeat_ratio']:g}",
-        f"warm-up    {DEFAULT_WARMUP_TOLD if facts['warmup_s'] is None else facts['warmup_s']}",
+        f"texts      {texts if mix else 'what the file itself sends'}",
+        f"warm-up    {DEFAULT_WARMUP_TOLD if warmup_s is None else f'{warmup_s:g} s'}",
+        *(
+            f"stage {i:<4} {s['label'] or ''}, from {s['start_s']:g} to {s['end_s']:g} s"
+            for i, s in enumerate(load["stages"], start=1)
+        ),
         f"SLO        {'; '.join(facts['slo']['objectives'])} ({facts['slo']['source']})",
     ]
     if "until_conclusive" in facts:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import click
 
 from slokit.core.objective import parse_objective
-from slokit.core.units import parse_duration, parse_rate, parse_ratio
+from slokit.core.units import parse_duration, parse_ratio
 from slokit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ PATIENCE: Final = 5.0  # --until-conclusive takes at most so many times the dura
 
 _LOAD = (
     click.option("--host", metavar="URL", help="Address of the service: http://localhost:8000."),
-    click.option("--rate", metavar="RPS", help="Requests a second, open loop: 50rps."),
+    click.option(
+        "--rate", metavar="RPS", help="Requests a second, open loop: 50rps, 10rps to 100rps."
+    ),
     click.option(
         "--users",
         type=click.IntRange(1),
@@ -177,8 +179,6 @@ class Options:
 
     def apply_to(self, scenario: "Scenario") -> "Scenario":
         """The scenario with what was typed in place of its own settings."""
-        if self.rate is not None:
-            parse_rate(self.rate)
         changed = scenario.with_load(rate=self.rate, users=self.users, duration=self.duration)
         settings: dict[str, Any] = {}
         if self.arrivals is not None:

@@ -28,6 +28,7 @@ END_PREFIX: Final = "load-"  # load-<worker>.json: how a load process ended, wri
 LOG_PREFIX: Final = "load-"  # load-<worker>.log: what it printed
 PATHS: Final = {"openai": "/v1/embeddings", "plain": "/embedding", "tei": "/embed"}  # by protocol
 _PORTS: Final = {"http": 80, "https": 443}
+_API_ROOT: Final = "/v1"
 _HEADER_NAME: Final = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 
 
@@ -42,7 +43,9 @@ class Endpoint:
 
     @classmethod
     def parse(cls, url: str) -> Self:
-        """Read `http://host[:port][/base]`. Raises UsageError for anything else.
+        """Read `http://host[:port][/base]`; a `/v1` at its end is understood.
+
+        Raises UsageError for anything else.
 
         >>> Endpoint.parse("http://[::1]:8000/api/").base_path
         '/api'
@@ -58,7 +61,10 @@ class Endpoint:
         if parts.username or parts.query or parts.fragment or not url.isprintable() or " " in url:
             raise UsageError(f"{url!r} holds more than host, port and path: {problem}")
         port = _PORTS[parts.scheme] if port is None else port
-        return cls(parts.scheme, parts.hostname, port, parts.path.rstrip("/"))
+        base = parts.path.rstrip("/")
+        for route in (PATHS["openai"], _API_ROOT):  # what OpenAI's clients call their base URL
+            base = base.removesuffix(route)
+        return cls(parts.scheme, parts.hostname, port, base)
 
     @property
     def netloc(self) -> str:

@@ -16,6 +16,8 @@ from slokit.load.scenario import Scenario
         pytest.param("http://h", ("http", "h", 80, "", "h"), id="port of http"),
         pytest.param("https://h/", ("https", "h", 443, "", "h"), id="port of https"),
         pytest.param("http://h:9997/api/", ("http", "h", 9997, "/api", "h:9997"), id="base path"),
+        pytest.param("http://h:1/v1", ("http", "h", 1, "", "h:1"), id="base URL of OpenAI clients"),
+        pytest.param("http://h:1/a/v1/embeddings", ("http", "h", 1, "/a", "h:1"), id="the route"),
         pytest.param("http://[::1]:80", ("http", "::1", 80, "", "[::1]"), id="IPv6"),
         pytest.param("HTTP://Host:1", ("http", "host", 1, "", "host:1"), id="capitals"),
     ],
