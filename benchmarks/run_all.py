@@ -18,6 +18,7 @@ BENCHMARKS = {
     "startup": "How long `slokit --help` takes",
     "recorder_truth": "Recorded service time against the server's own log at the socket",
     "generator": "What the load generator can send",
+    "truth_table": "P95 against services whose P95 is known, slokit beside stock Locust",
     "profiles": "The reference server: optimized against baseline at the same load",
 }
 
