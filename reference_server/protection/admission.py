@@ -38,7 +38,7 @@ class WatchedEngine:
         self._rate.began(tokens, self._clock())
         try:
             vectors = self._engine.embed(texts)
-        except Exception:
+        except Exception:  # whatever it is, it counts against the engine and goes on up
             now_s = self._clock()
             self._rate.ended(tokens, now_s, computed=False)
             self._breaker.failed(now_s)
